@@ -1,0 +1,26 @@
+"""The one exception the front ends show, and the exit codes they leave with."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FOUND = 1
+    """`check` found something unacceptable."""
+    USAGE = 2
+    """Bad usage or bad input."""
+    FAULT = 4
+    """A fault of ours."""
+    INTERRUPTED = 130
+
+
+class UserError(Exception):
+    """What is wrong, where, and what to do, in one line a user can act on."""
+
+
+class RunFailedError(UserError):
+    """A training run ended in failure; its folder says why."""

@@ -1,0 +1,138 @@
+"""Writing to disk so that a reader, or a crash, never meets a half-written file or folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STAGING_PREFIX = ".staging-"
+_ASIDE_SUFFIX = ".replaced"
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fsync_file(path: Path) -> None:
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def fsync_folder(path: Path) -> None:
+    """Make renames inside `path` durable; Windows has no such call and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in one step: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with staging.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield an empty folder that becomes `target` when the block ends well, and vanishes when it does not.
+
+    Everything in it is on disk (fsync) before the rename. With `replace`, an existing target is moved
+    aside first and removed last; `recover` puts it back should the process die between the two renames.
+
+    Raises FileExistsError where `target` exists and `replace` is false.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f"{STAGING_PREFIX}{target.name}-{uuid.uuid4().hex[:8]}")
+    staging.mkdir()
+    try:
+        yield staging
+        for path in staging.rglob("*"):
+            if path.is_file():
+                fsync_file(path)
+            elif path.is_dir():
+                fsync_folder(path)
+        fsync_folder(staging)
+        if replace and target.exists():
+            aside = target.with_name(f".{target.name}{_ASIDE_SUFFIX}")
+            remove_folder(aside)
+            target.rename(aside)
+            staging.rename(target)
+            fsync_folder(target.parent)
+            remove_folder(aside)
+        else:
+            if target.exists():
+                raise FileExistsError(target)
+            staging.rename(target)
+            fsync_folder(target.parent)
+    finally:
+        if staging.exists():
+            remove_folder(staging)
+
+
+def recover(target: Path) -> None:
+    """Put back a folder whose replacement was cut off between `new_folder`'s two renames."""
+    aside = target.with_name(f".{target.name}{_ASIDE_SUFFIX}")
+    if aside.is_dir() and not target.exists():
+        aside.rename(target)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder and all in it, read-only files included; an absent one is fine."""
+    if not path.exists():
+        return
+    for item in [path, *path.rglob("*")]:
+        if item.is_dir() and not item.is_symlink():
+            item.chmod(0o700)
+    shutil.rmtree(path)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give `source` a second name where the file system can, a second copy where it cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def visible_folders(parent: Path) -> list[Path]:
+    """Finished folders in `parent`, by name; staging and hidden ones are left out."""
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def human_size(size: float) -> str:
+    """`size` in bytes as `12.3 MB` (powers of ten, as file managers show it)."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(size) < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
