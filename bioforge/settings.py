@@ -27,7 +27,9 @@ def load_settings(home: Home) -> Settings:
         known = {field.name for field in fields(Settings)}
         return Settings(**{key: value for key, value in values.items() if key in known})
     except (json.JSONDecodeError, AttributeError, UnicodeDecodeError) as error:
-        raise UserError(f"the settings file {home.settings} is damaged ({error}); mend or remove it") from error
+        raise UserError(
+            f"the settings file {home.settings} is damaged ({error}); mend or remove it"
+        ) from error
 
 
 def change_settings(home: Home, **changes: str | None) -> Settings:

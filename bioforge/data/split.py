@@ -1,0 +1,46 @@
+"""Which rows are learnt from and which are held out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from bioforge.data.cola import DEV, IN_DOMAIN_DEV, TRAIN
+from bioforge.data.store import DataSet, Row
+from bioforge.errors import UserError
+
+
+def train_and_validation(
+    data: DataSet, fraction: float, seed: int, official: bool
+) -> tuple[list[Row], list[Row]]:
+    """Split a data set, a pure function of its arguments.
+
+    With `official`, a data set that came with an in-domain (or GLUE) dev split is validated on it;
+    otherwise `fraction` of the training rows is held out at random (both tutorials: 90 to 10). Rows with
+    the same text always end on the same side. The out-of-domain split is never touched.
+
+    Raises UserError where one of the two sides would be empty, or a judge would see one label only.
+    """
+    rows = data.split(TRAIN)
+    validation = (data.split(IN_DOMAIN_DEV) or data.split(DEV)) if official else []
+    train = rows
+    if not validation:
+        train, validation = hold_out(rows, fraction, seed)
+    name = data.info.name
+    if not train or not validation:
+        raise UserError(
+            f"data set '{name}' has {len(rows)} rows to train on; that is too few to hold any out"
+        )
+    if data.info.kind == "cola" and len({row.label for row in train}) < 2:
+        raise UserError(
+            f"all {len(train)} training sentences of '{name}' have the same label; a judge needs both"
+        )
+    return train, validation
+
+
+def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Hold out about `fraction` of `rows`, at least one; both sides keep their order."""
+    texts = list(dict.fromkeys(row.text for row in rows))
+    held = max(1, len(texts) - int((1 - fraction) * len(texts)))
+    chosen = set(random.Random(f"bioforge-split-{seed}").sample(texts, held))
+    return [row for row in rows if row.text not in chosen], [row for row in rows if row.text in chosen]

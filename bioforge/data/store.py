@@ -1,0 +1,217 @@
+"""Imported data sets: immutable rows with a fingerprint, one folder each."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import statistics
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from bioforge.data.bios import BiosFile
+from bioforge.data.cola import ColaFile
+from bioforge.errors import UserError
+from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+from bioforge.paths import Home, check_name
+
+Kind = Literal["bios", "cola"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One biography, or one judged sentence."""
+
+    text: str
+    row: int
+    """1-based row in the imported file."""
+    split: str = "train"
+    label: int | None = None
+    """1 acceptable, 0 not; None for biographies."""
+    source: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class WordCounts:
+    """Words a text, split at white space."""
+
+    mean: float
+    median: float
+    p95: float
+    longest: int
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What `data.json` says of a data set; enough for every listing without reading its rows."""
+
+    name: str
+    kind: Kind
+    fingerprint: str
+    """SHA-256 of the rows file: equal fingerprints mean equal data."""
+    imported: str
+    file: str
+    file_sha256: str
+    encoding: str
+    delimiter: str | None
+    column: str | None
+    splits: dict[str, int]
+    labels: dict[str, int]
+    """Sentences by label, `{"0": …, "1": …}`; empty for biographies."""
+    words: WordCounts
+    empty: int
+    duplicates: int
+    """Rows whose text occurred before."""
+    ragged: int
+
+    @property
+    def size(self) -> int:
+        return sum(self.splits.values())
+
+
+@dataclass(frozen=True)
+class DataSet:
+    info: DataInfo
+    rows: tuple[Row, ...]
+
+    def split(self, name: str) -> list[Row]:
+        return [row for row in self.rows if row.split == name]
+
+
+def rows_of_bios(file: BiosFile, *, drop_duplicates: bool = False) -> list[Row]:
+    seen: set[str] = set()
+    rows = []
+    for text, number in zip(file.texts, file.rows, strict=True):
+        if drop_duplicates and text in seen:
+            continue
+        seen.add(text)
+        rows.append(Row(text, number))
+    return rows
+
+
+def rows_of_cola(file: ColaFile) -> list[Row]:
+    numbers: Counter[str] = Counter()
+    rows = []
+    for judgement in file.judgements:
+        numbers[judgement.split] += 1
+        rows.append(
+            Row(
+                judgement.sentence,
+                numbers[judgement.split],
+                judgement.split,
+                judgement.label,
+                judgement.source,
+                judgement.mark,
+            )
+        )
+    return rows
+
+
+def word_counts(rows: list[Row]) -> WordCounts:
+    counts = sorted(len(row.text.split()) for row in rows)
+    p95 = counts[min(len(counts) - 1, int(0.95 * len(counts)))]
+    return WordCounts(round(statistics.fmean(counts), 1), statistics.median(counts), p95, counts[-1])
+
+
+def add(
+    home: Home, name: str, kind: Kind, rows: list[Row], path: Path, file: BiosFile | ColaFile
+) -> DataInfo:
+    """Keep `rows` as data set `name`; importing the very same rows again is no error.
+
+    Raises UserError where other data has that name.
+    """
+    check_name(name, "data")
+    lines = [json.dumps(_row_to_json(row), ensure_ascii=False, sort_keys=True) for row in rows]
+    payload = ("\n".join(lines) + "\n").encode()
+    fingerprint = hashlib.sha256(payload).hexdigest()
+    target = home.data / name
+    if target.exists():
+        existing = info(home, name)
+        if existing.fingerprint == fingerprint:
+            return existing
+        raise UserError(
+            f"a data set '{name}' exists with other contents; choose another --name, "
+            f"or remove it: bioforge data remove {name}"
+        )
+    texts = [row.text for row in rows]
+    described = DataInfo(
+        name=name,
+        kind=kind,
+        fingerprint=fingerprint,
+        imported=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        file=path.name,
+        file_sha256=sha256_of(path) if path.is_file() else "",
+        encoding=file.encoding,
+        delimiter=file.delimiter if isinstance(file, BiosFile) else None,
+        column=file.column if isinstance(file, BiosFile) else None,
+        splits=dict(Counter(row.split for row in rows)),
+        labels=dict(sorted(Counter(str(row.label) for row in rows if row.label is not None).items())),
+        words=word_counts(rows),
+        empty=file.empty,
+        duplicates=len(texts) - len(set(texts)),
+        ragged=file.ragged if isinstance(file, BiosFile) else 0,
+    )
+    try:
+        with new_folder(target) as folder:
+            (folder / "rows.jsonl").write_bytes(payload)
+            write_json(folder / "data.json", asdict(described))
+            for path in folder.iterdir():
+                path.chmod(0o444)
+    except FileExistsError:
+        return add(home, name, kind, rows, path, file)
+    return described
+
+
+def _row_to_json(row: Row) -> dict[str, object]:
+    return {key: value for key, value in asdict(row).items() if value not in (None, "")}
+
+
+def info(home: Home, name: str) -> DataInfo:
+    """Raises UserError where there is no such data set."""
+    path = home.data / check_name(name, "data") / "data.json"
+    if not path.is_file():
+        names = [folder.name for folder in visible_folders(home.data)]
+        known = (
+            f"; there are: {', '.join(names)}" if names else "; import one: bioforge data import bios FILE"
+        )
+        raise UserError(f"no data set '{name}'{known}")
+    try:
+        values = read_json(path)
+        return DataInfo(**{**values, "words": WordCounts(**values["words"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"data set '{name}' is damaged ({path}: {error}); remove it and import it again"
+        ) from error
+
+
+def listing(home: Home) -> list[DataInfo]:
+    """All data sets, newest first."""
+    infos = [info(home, path.name) for path in visible_folders(home.data) if (path / "data.json").is_file()]
+    return sorted(infos, key=lambda item: item.imported, reverse=True)
+
+
+def load(home: Home, name: str) -> DataSet:
+    """Read a data set and verify that its rows are the imported ones.
+
+    Raises UserError where it is unknown or was changed on disk.
+    """
+    described = info(home, name)
+    path = home.data / name / "rows.jsonl"
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"data set '{name}' has lost its rows ({path}); remove it and import it again"
+        ) from error
+    if hashlib.sha256(payload).hexdigest() != described.fingerprint:
+        raise UserError(f"data set '{name}' was changed on disk ({path}); remove it and import it again")
+    rows = tuple(Row(**json.loads(line)) for line in payload.decode().split("\n") if line)
+    return DataSet(described, rows)
+
+
+def remove(home: Home, name: str) -> None:
+    info(home, name)
+    remove_folder(home.data / name)

@@ -1,0 +1,1 @@
+"""Bases to start from, and the store of trained models."""

@@ -1,0 +1,168 @@
+"""The store of trained models: what `save_pretrained` writes, plus `bioforge.json` and a model card."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bioforge.errors import UserError
+from bioforge.files import (
+    link_or_copy,
+    new_folder,
+    read_json,
+    recover,
+    remove_folder,
+    visible_folders,
+    write_json,
+    write_text,
+)
+from bioforge.models.card import model_card
+from bioforge.models.catalog import Task
+from bioforge.models.parameters import Parameter
+from bioforge.paths import Home, check_name
+from bioforge.settings import change_settings, load_settings
+
+INFO_FILE = "bioforge.json"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What `bioforge.json` says of a model; enough for every listing without torch."""
+
+    name: str
+    task: Task
+    base: str
+    base_source: str
+    created: str
+    run: str
+    data: str
+    data_fingerprint: str
+    recipe: dict[str, Any]
+    metrics: dict[str, float]
+    """Of the kept checkpoint on the validation rows."""
+    step: int
+    max_length: int
+    """Longest input the model was trained for, in tokens."""
+    threshold: float | None = None
+    """Judges only: lowest probability of `acceptable` that counts as acceptable."""
+    licence: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    parameters: list[Parameter] = field(default_factory=list)
+
+
+def publish(home: Home, source: Path, info: ModelInfo, *, replace: bool = False) -> Path:
+    """Put the model in folder `source` into the store as `info.name`, whole or not at all.
+
+    Raises UserError where the name is taken and `replace` is false.
+    """
+    target = home.models / check_name(info.name, "model")
+    try:
+        with new_folder(target, replace=replace) as folder:
+            for path in source.iterdir():
+                if path.is_file() and not path.name.startswith("."):
+                    link_or_copy(path, folder / path.name)
+            write_json(folder / INFO_FILE, asdict(info))
+            write_text(folder / "README.md", model_card(asdict(info)))
+    except FileExistsError as error:
+        raise UserError(f"a model '{info.name}' exists; choose another --name or pass --replace") from error
+    return target
+
+
+def folder(home: Home, name: str) -> Path:
+    """Raises UserError where the store has no such model."""
+    target = home.models / check_name(name, "model")
+    recover(target)
+    if not (target / INFO_FILE).is_file():
+        names = [path.name for path in visible_folders(home.models)]
+        known = f"; there are: {', '.join(names)}" if names else "; train one: bioforge train --help"
+        raise UserError(f"no model '{name}'{known}")
+    return target
+
+
+def info(home: Home, name: str) -> ModelInfo:
+    return read_info(folder(home, name))
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """Raises UserError where `bioforge.json` is missing or damaged."""
+    path = folder / INFO_FILE
+    try:
+        values = read_json(path)
+        values["parameters"] = [(name, tuple(shape)) for name, shape in values["parameters"]]
+        return ModelInfo(**values)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path} is missing or damaged ({error}); remove the model and train again"
+        ) from error
+
+
+def listing(home: Home, task: Task | None = None) -> list[ModelInfo]:
+    """All models of the store, newest first."""
+    if home.models.is_dir():
+        for path in home.models.glob(".*.replaced"):
+            recover(path.with_name(path.name[1 : -len(".replaced")]))
+    infos = [read_info(path) for path in visible_folders(home.models) if (path / INFO_FILE).is_file()]
+    chosen = [item for item in infos if task is None or item.task == task]
+    return sorted(chosen, key=lambda item: item.created, reverse=True)
+
+
+def default_model(home: Home, task: Task) -> str:
+    """The model `generate` or `check` uses when none is named: the chosen one, else the newest.
+
+    Raises UserError where there is none.
+    """
+    settings = load_settings(home)
+    chosen = settings.writer if task == "bios" else settings.judge
+    if chosen:
+        return chosen
+    models = listing(home, task)
+    if not models:
+        what = "writer" if task == "bios" else "judge"
+        raise UserError(f"no {what} yet; train one: bioforge train {task} DATA, or see it all: bioforge demo")
+    return models[0].name
+
+
+def set_default(home: Home, name: str) -> ModelInfo:
+    chosen = info(home, name)
+    change_settings(home, **{"writer" if chosen.task == "bios" else "judge": name})
+    return chosen
+
+
+def export(home: Home, name: str, target: Path) -> Path:
+    """Copy a model to `target`, a folder that must not exist yet."""
+    source = folder(home, name)
+    target = target.expanduser().absolute()
+    if target.exists():
+        raise UserError(f"{target} exists; name a folder that does not")
+    try:
+        with new_folder(target) as staging:
+            for path in source.iterdir():
+                shutil.copy2(path, staging / path.name)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror}") from error
+    return target
+
+
+def remove(home: Home, name: str) -> None:
+    target = folder(home, name)
+    settings = load_settings(home)
+    for role in ("writer", "judge"):
+        if getattr(settings, role) == name:
+            change_settings(home, **{role: None})
+    remove_folder(target)
+
+
+def free_name(home: Home, wanted: str) -> str:
+    """`wanted`, or `wanted-2`, `wanted-3`, … where it is taken."""
+    number, name = 1, wanted
+    while (home.models / name).exists():
+        number += 1
+        name = f"{wanted}-{number}"
+    return name
+
+
+def now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")

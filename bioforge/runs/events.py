@@ -1,0 +1,231 @@
+"""What a worker says: frozen events, one JSON object a line, the only channel to the outside."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: ClassVar[str]
+    time: float = field(default_factory=time.time, kw_only=True)
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class Preparing(Event):
+    """Before the first step: what is being loaded."""
+
+    kind: ClassVar[str] = "preparing"
+    stage: str
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    kind: ClassVar[str] = "started"
+    device: str
+    precision: str
+    processes: int
+    parameters: int
+    train_rows: int
+    validation_rows: int
+    truncated: int
+    """Training rows longer than `max_length`."""
+    max_length: int
+    steps: int
+    epochs: int
+    step: int
+    """0, or the step a resumed run goes on from: what was said of later steps no longer holds."""
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    kind: ClassVar[str] = "step"
+    step: int
+    epoch: float
+    """Epochs completed, with the fraction of the current one."""
+    loss: float
+    """Mean over the targets since the last step event."""
+    learning_rate: float
+    grad_norm: float
+    tokens_per_second: float
+    """Real tokens, padding not counted."""
+    examples_per_second: float
+    eta_seconds: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Sample(Event):
+    kind: ClassVar[str] = "sample"
+    step: int
+    prompt: str
+    text: str
+    ended: bool
+    """Whether the text reached the end token, rather than the length limit."""
+
+
+@dataclass(frozen=True)
+class Validation(Event):
+    kind: ClassVar[str] = "validation"
+    step: int
+    epoch: float
+    train_loss: float
+    """Mean over the batches since the epoch began."""
+    metrics: dict[str, float]
+    training_seconds: float
+    """Since the epoch began, validation not counted."""
+    validation_seconds: float
+    best: bool
+
+
+@dataclass(frozen=True)
+class Checkpoint(Event):
+    kind: ClassVar[str] = "checkpoint"
+    step: int
+    folder: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Warning(Event):
+    kind: ClassVar[str] = "warning"
+    message: str
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    kind: ClassVar[str] = "finished"
+    step: int
+    best_step: int
+    metrics: dict[str, float]
+    model: str
+    seconds: float
+    reason: str
+    """Why it ended: the last epoch, max_steps, or patience."""
+
+
+@dataclass(frozen=True)
+class Stopped(Event):
+    kind: ClassVar[str] = "stopped"
+    step: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    kind: ClassVar[str] = "failed"
+    step: int
+    message: str
+
+
+TYPES: dict[str, type[Event]] = {
+    item.kind: item
+    for item in (Preparing, Started, Step, Sample, Validation, Checkpoint, Warning, Finished, Stopped, Failed)
+}
+ENDINGS = (Finished, Stopped, Failed)
+
+
+def encode(event: Event) -> str:
+    """One line of JSON; nan and infinities, which JSON lacks, become strings."""
+    return json.dumps({"event": event.kind, **_plain(asdict(event))}, ensure_ascii=False, allow_nan=False)
+
+
+def decode(line: str) -> Event:
+    """Raises ValueError for a line that is no event."""
+    values = json.loads(line)
+    if not isinstance(values, dict) or values.get("event") not in TYPES:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    kind = TYPES[values.pop("event")]
+    known = {item.name: str(item.type) for item in fields(kind)}
+    try:
+        return kind(**{name: _typed(known[name], value) for name, value in values.items() if name in known})
+    except TypeError as error:
+        raise ValueError(f"not a {kind.kind} event: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _typed(kind: str, value: Any) -> Any:
+    if kind == "float":
+        return float(value)
+    if kind == "dict[str, float]":
+        return {key: float(item) for key, item in value.items()}
+    return value
+
+
+class EventWriter:
+    """Appends events, each flushed as a whole line; a line a crash cut short is closed first."""
+
+    def __init__(self, path: Path) -> None:
+        cut = path.exists() and path.stat().st_size > 0 and not _ends_with_newline(path)
+        self._stream = path.open("a", encoding="utf-8")
+        if cut:
+            self._stream.write("\n")
+
+    def __call__(self, event: Event) -> None:
+        self._stream.write(encode(event) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, 2)
+        return stream.read(1) == b"\n"
+
+
+class EventReader:
+    """Follows an events file: each `poll` gives the whole lines that came since; damaged ones are skipped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._rest = b""
+        self.damaged = 0
+
+    def poll(self) -> list[Event]:
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                chunk = stream.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(chunk)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return list(self._decoded(lines))
+
+    def _decoded(self, lines: list[bytes]) -> Iterator[Event]:
+        for line in lines:
+            if line.strip():
+                try:
+                    yield decode(line.decode("utf-8"))
+                except ValueError:
+                    self.damaged += 1
+
+
+def read_all(path: Path) -> list[Event]:
+    """Every event that still holds: a resumed run takes back what was said of later steps."""
+    kept: list[Event] = []
+    for event in EventReader(path).poll():
+        if isinstance(event, Started) and event.step:
+            kept = [
+                old for old in kept if getattr(old, "step", 0) <= event.step and not isinstance(old, ENDINGS)
+            ]
+        kept.append(event)
+    return kept

@@ -1,0 +1,326 @@
+"""Run folders: creating, finding, and telling a run's true state from what lies on disk."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from bioforge import __version__
+from bioforge.data.store import DataInfo
+from bioforge.errors import UserError
+from bioforge.files import new_folder, read_json, remove_folder, visible_folders, write_json
+from bioforge.models.bases import LocalBase
+from bioforge.models.catalog import Task
+from bioforge.paths import Home, check_name
+from bioforge.runs import recipe as recipes
+from bioforge.runs.events import (
+    Event,
+    Failed,
+    Finished,
+    Started,
+    Step,
+    Stopped,
+    Validation,
+    decode,
+    read_all,
+)
+from bioforge.runs.recipe import Recipe
+
+Status = Literal["starting", "running", "finished", "stopped", "failed", "interrupted"]
+_WORDS = (
+    [
+        "amber",
+        "brisk",
+        "calm",
+        "clear",
+        "dusky",
+        "early",
+        "fleet",
+        "gentle",
+        "hidden",
+        "ivory",
+        "jolly",
+        "keen",
+        "late",
+        "mellow",
+        "nimble",
+        "olive",
+        "plain",
+        "quiet",
+        "rapid",
+        "silver",
+        "tidy",
+        "urban",
+        "vivid",
+        "warm",
+        "young",
+    ],
+    [
+        "badger",
+        "crane",
+        "dolphin",
+        "egret",
+        "falcon",
+        "gecko",
+        "heron",
+        "ibis",
+        "jackal",
+        "kestrel",
+        "lark",
+        "marten",
+        "newt",
+        "otter",
+        "plover",
+        "quail",
+        "raven",
+        "seal",
+        "tern",
+        "urchin",
+        "vole",
+        "wren",
+        "yak",
+        "zebra",
+    ],
+)
+_EDGE = 1 << 16
+"""Bytes read from either end of an events file: enough for any first and last events."""
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """`run.json`: what was asked for besides recipe, data and base."""
+
+    name: str
+    task: Task
+    created: str
+    model: str
+    replace: bool
+    version: str
+
+
+@dataclass(frozen=True)
+class RunState:
+    status: Status
+    step: int
+    steps: int
+    epoch: float
+    metrics: dict[str, float]
+    """Of the latest validation; of the kept checkpoint once finished."""
+    message: str
+    """Why it failed or stopped."""
+    eta_seconds: float
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best"
+
+    @property
+    def launch(self) -> Path:
+        return self.path / "launch.json"
+
+    def info(self) -> RunInfo:
+        return RunInfo(**self._json("run.json"))
+
+    def recipe(self) -> Recipe:
+        return recipes.from_json(self._json("recipe.json"))
+
+    def data(self) -> dict[str, Any]:
+        return self._json("data.json")
+
+    def base(self) -> LocalBase:
+        values = self._json("base.json")
+        return LocalBase(**{**values, "folder": Path(values["folder"])})
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            value = read_json(self.path / name)
+        except (OSError, ValueError) as error:
+            raise UserError(f"run '{self.name}' is damaged: {name} cannot be read ({error})") from error
+        assert isinstance(value, dict)
+        return value
+
+    def lock(self) -> FileLock:
+        """Held by the worker for as long as it lives; the system drops it with the process."""
+        return FileLock(self.path / "lock", mode=0o644)
+
+    def is_alive(self) -> bool:
+        """Whether a worker holds this run."""
+        lock = self.lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        except OSError:
+            return False
+        lock.release()
+        return False
+
+    def state(self) -> RunState:
+        started, latest, validated, ending = _edges(self.events)
+        status: Status
+        if self.is_alive():
+            status = "running" if latest or started else "starting"
+        elif isinstance(ending, Finished):
+            status = "finished"
+        elif isinstance(ending, Stopped):
+            status = "stopped"
+        elif isinstance(ending, Failed):
+            status = "failed"
+        else:
+            status = "starting" if self._was_just_launched() else "interrupted"
+        metrics = validated.metrics if validated else {}
+        message = ""
+        if isinstance(ending, Finished) and status == "finished":
+            metrics = ending.metrics
+        if isinstance(ending, Failed) and status == "failed":
+            message = ending.message
+        if isinstance(ending, Stopped) and status == "stopped":
+            message = ending.reason
+        return RunState(
+            status=status,
+            step=max(
+                latest.step if latest else 0, getattr(ending, "step", 0), started.step if started else 0
+            ),
+            steps=started.steps if started else 0,
+            epoch=latest.epoch if latest else 0.0,
+            metrics=metrics,
+            message=message,
+            eta_seconds=latest.eta_seconds if latest and status == "running" else 0.0,
+        )
+
+    def _was_just_launched(self) -> bool:
+        """Between the launch and the worker's first word there is a process and no lock."""
+        try:
+            launch = read_json(self.launch)
+            return not self.events.exists() and _is_process(int(launch["pid"]))
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def history(self) -> list[Event]:
+        return read_all(self.events)
+
+
+def _is_process(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, Event | None]:
+    """The first start, latest step, latest validation and ending, from the two ends of the file only."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            head = stream.read(_EDGE)
+            stream.seek(max(0, size - _EDGE))
+            tail = stream.read()
+    except FileNotFoundError:
+        return None, None, None, None
+    started: Started | None = None
+    latest: Step | None = None
+    validated: Validation | None = None
+    ending: Event | None = None
+    for chunk in (head,) if size <= _EDGE else (head, tail):
+        for line in chunk.split(b"\n"):
+            try:
+                event = decode(line.decode("utf-8"))
+            except ValueError:
+                continue
+            if isinstance(event, Started):
+                started, ending = event, None
+            elif isinstance(event, Step):
+                latest = event
+            elif isinstance(event, Validation):
+                validated = event
+            elif isinstance(event, Finished | Stopped | Failed):
+                ending = event
+    return started, latest, validated, ending
+
+
+def create(
+    home: Home, recipe: Recipe, data: DataInfo, base: LocalBase, *, model: str, replace: bool = False
+) -> RunFolder:
+    """Write down all that decides a run, in a new folder."""
+    stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
+    while True:
+        name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words) for words in _WORDS)}"
+        info = RunInfo(name, recipe.task, dt.datetime.now(dt.UTC).isoformat(), model, replace, __version__)
+        try:
+            with new_folder(home.runs / name) as folder:
+                write_json(folder / "run.json", asdict(info))
+                write_json(folder / "recipe.json", asdict(recipe))
+                write_json(
+                    folder / "data.json",
+                    {"name": data.name, "kind": data.kind, "fingerprint": data.fingerprint},
+                )
+                write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
+            return RunFolder(home.runs / name)
+        except FileExistsError:
+            continue
+
+
+def find(home: Home, name: str) -> RunFolder:
+    """A run by its name, a unique part of it, or `last`.
+
+    Raises UserError where none or several fit.
+    """
+    runs = listing(home)
+    if name == "last" and runs:
+        return runs[0]
+    exact = [run for run in runs if run.name == name]
+    close = exact or [run for run in runs if name in run.name]
+    if len(close) == 1:
+        return close[0]
+    if close:
+        raise UserError(f"'{name}' fits {len(close)} runs: {', '.join(run.name for run in close[:5])}")
+    check_name(name, "run")
+    known = f"; the newest is {runs[0].name}" if runs else "; start one: bioforge train --help"
+    raise UserError(f"no run '{name}'{known}")
+
+
+def listing(home: Home) -> list[RunFolder]:
+    """All runs, newest first."""
+    runs = [RunFolder(path) for path in visible_folders(home.runs) if (path / "run.json").is_file()]
+    return sorted(runs, key=lambda run: run.info().created, reverse=True)
+
+
+def remove(run: RunFolder) -> None:
+    """Raises UserError for a run that is still working."""
+    if run.is_alive():
+        raise UserError(f"run '{run.name}' is running; stop it first: bioforge runs stop {run.name}")
+    remove_folder(run.path)

@@ -1,0 +1,41 @@
+"""Starting a worker: a process of its own that no window or terminal can take down with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from bioforge.errors import UserError
+from bioforge.files import write_json
+from bioforge.runs.folder import RunFolder
+
+WORKER = "bioforge.training.worker"
+
+
+def launch(run: RunFolder) -> subprocess.Popen[bytes]:
+    """Start (or go on with) a run in its own session, speaking to files only.
+
+    Raises UserError where a worker already has it.
+    """
+    if run.is_alive():
+        raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
+    run.control.write_text("", encoding="utf-8")
+    command = [sys.executable, "-m", WORKER, str(run.path)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
+    detached: dict[str, Any] = {"start_new_session": True}
+    if os.name == "nt":
+        detached = {"creationflags": 0x00000200 | 0x00000008}  # new process group, no console
+    with run.log.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            **detached,
+        )
+    write_json(run.launch, {"pid": process.pid, "time": time.time(), "command": command})
+    return process
