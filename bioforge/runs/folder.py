@@ -178,7 +178,8 @@ class RunFolder:
         """Whether a worker holds this run."""
         lock = self.lock()
         try:
-            lock.acquire(timeout=0)
+            # Another reader may be asking the same question this instant; a worker holds on for longer.
+            lock.acquire(timeout=0.05, poll_interval=0.01)
         except Timeout:
             return True
         except OSError:

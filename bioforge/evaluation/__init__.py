@@ -1,0 +1,1 @@
+"""Measuring writers and judges."""

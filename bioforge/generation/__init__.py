@@ -1,0 +1,1 @@
+"""Writing texts with a causal language model."""

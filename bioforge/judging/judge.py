@@ -1,0 +1,81 @@
+"""Acceptable or not: verdicts of a trained classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bioforge.models.batching import in_order_of_length, mask, pad
+from bioforge.models.loading import load_model, load_tokenizer
+from bioforge.models.store import ModelInfo, read_info
+
+_BATCH = 64
+_READ_AHEAD = 4096
+"""Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    sentence: str
+    probability: float
+    """Of being acceptable, 0 to 1."""
+    acceptable: bool
+    truncated: bool
+    """Whether the sentence is longer than what the judge reads."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    info: ModelInfo
+
+    @classmethod
+    def load(cls, folder: Path) -> Judge:
+        """Raises UserError where the folder holds no judge."""
+        info = read_info(folder)
+        model = load_model(folder, "cola").eval()
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(model.to(device), load_tokenizer(folder), info)
+
+    @property
+    def threshold(self) -> float:
+        return 0.5 if self.info.threshold is None else self.info.threshold
+
+    def verdicts(self, sentences: Iterable[str], threshold: float | None = None) -> Iterator[Verdict]:
+        """One verdict a sentence, in order, in constant memory."""
+        cut = self.threshold if threshold is None else threshold
+        stream = iter(sentences)
+        while chunk := list(islice(stream, _READ_AHEAD)):
+            probabilities, truncated = probabilities_of(
+                self.model, self.tokenizer, chunk, self.info.max_length
+            )
+            for sentence, probability, cut_short in zip(chunk, probabilities, truncated, strict=True):
+                yield Verdict(sentence, probability, probability >= cut, cut_short)
+
+
+@torch.inference_mode()
+def probabilities_of(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_length: int
+) -> tuple[list[float], list[bool]]:
+    """Probability of `acceptable` for each sentence, and whether it was cut at `max_length` tokens."""
+    whole: Any = tokenizer(list(sentences), split_special_tokens=True, verbose=False)
+    cut: Any = tokenizer(
+        list(sentences), split_special_tokens=True, truncation=True, max_length=max_length, verbose=False
+    )
+    ids: list[list[int]] = cut["input_ids"]
+    padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
+    probabilities = [0.0] * len(ids)
+    for batch in in_order_of_length([len(sequence) for sequence in ids], _BATCH):
+        sequences = [ids[index] for index in batch]
+        inputs, attention = pad(sequences, padding).to(model.device), mask(sequences).to(model.device)
+        logits = model(input_ids=inputs, attention_mask=attention).logits.float()
+        for index, probability in zip(batch, logits.softmax(-1)[:, 1].tolist(), strict=True):
+            probabilities[index] = probability
+    return probabilities, [len(tokens) > max_length for tokens in whole["input_ids"]]

@@ -1,0 +1,24 @@
+"""Token sequences of unequal length as rectangular tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+
+def pad(sequences: Sequence[Sequence[int]], value: int, width: int = 0) -> torch.Tensor:
+    """Right-padded `(batch, width)` int64 tensor; `width` 0 takes the longest sequence's length."""
+    width = width or max(len(sequence) for sequence in sequences)
+    return torch.tensor([[*sequence, *([value] * (width - len(sequence)))] for sequence in sequences])
+
+
+def mask(sequences: Sequence[Sequence[int]], width: int = 0) -> torch.Tensor:
+    """1 where `pad` puts a token, 0 where it pads."""
+    return pad([[1] * len(sequence) for sequence in sequences], 0, width)
+
+
+def in_order_of_length(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+    """Batches of indices, longest first: little padding, and a lack of memory shows at once."""
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

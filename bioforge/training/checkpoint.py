@@ -1,0 +1,134 @@
+"""Checkpoints: complete or absent, verified before use, enough to go on bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+
+_KEPT = 2
+_MANIFEST = "manifest.json"
+
+
+@dataclass
+class Progress:
+    """Where a training stands: the resume cursor and all that later decisions depend on."""
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    """Steps of the current epoch that are done."""
+    best_step: int = 0
+    best_score: float | None = None
+    """Higher is better: MCC for judges, minus the loss for writers."""
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    validations_without_best: int = 0
+    epoch_losses: list[float] = field(default_factory=list)
+    """Losses of the current epoch's steps."""
+    epoch_seconds: float = 0.0
+    """Training time of the current epoch, validation and samples not counted."""
+    seconds: float = 0.0
+    """Wall time of all sessions of this run."""
+
+
+def save(
+    folder: Path,
+    model: PreTrainedModel,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    rng: dict[str, Any],
+) -> Path:
+    """Write `folder/step-…`, then drop all but the two newest.
+
+    Raises OSError where the disk refuses; nothing that was there before is touched then.
+    """
+    target = folder / f"step-{progress.step:06d}"
+    if target.exists():
+        if is_whole(target):
+            return target
+        remove_folder(target)
+    with new_folder(target) as staging:
+        model.save_pretrained(staging / "model")
+        _save_optimizer(optimizer, staging / "optimizer.safetensors")
+        save_file(rng, staging / "rng.safetensors")
+        write_json(staging / "progress.json", asdict(progress))
+        files = sorted(path for path in staging.rglob("*") if path.is_file())
+        write_json(
+            staging / _MANIFEST,
+            {str(path.relative_to(staging)): [path.stat().st_size, sha256_of(path)] for path in files},
+        )
+    for old in visible_folders(folder)[:-_KEPT]:
+        remove_folder(old)
+    return target
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether every file is there and has the bytes it was written with."""
+    try:
+        manifest = read_json(checkpoint / _MANIFEST)
+        return all(
+            (checkpoint / name).stat().st_size == size and sha256_of(checkpoint / name) == digest
+            for name, (size, digest) in manifest.items()
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def newest(folder: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint, and the damaged ones passed over."""
+    damaged: list[Path] = []
+    for checkpoint in reversed(visible_folders(folder)):
+        if is_whole(checkpoint):
+            return checkpoint, damaged
+        damaged.append(checkpoint)
+    return None, damaged
+
+
+def read_progress(checkpoint: Path) -> Progress:
+    return Progress(**read_json(checkpoint / "progress.json"))
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
+    tensors = load_file(checkpoint / "optimizer.safetensors")
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
+    state = optimizer.state_dict()["state"]
+    tensors = {
+        f"{index}.{name}": tensor.contiguous()
+        for index, item in state.items()
+        for name, tensor in item.items()
+    }
+    save_file(tensors, path)
+
+
+def rng_state() -> dict[str, torch.Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def restore_rng(checkpoint: Path) -> None:
+    state = load_file(checkpoint / "rng.safetensors")
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def remove_all(folder: Path) -> None:
+    """Drop the checkpoints of a run that is finished: its best weights are kept beside them."""
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,54 @@
+"""Which device computes, and in which precision."""
+
+from __future__ import annotations
+
+import platform
+
+import psutil
+import torch
+
+
+def choose() -> str:
+    """`cuda`, `mps` or `cpu`, the first that is there."""
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def name(device: str) -> str:
+    """The device as its maker calls it."""
+    if device == "cuda":
+        return f"cuda ({torch.cuda.get_device_name()})"
+    if device == "mps":
+        return "mps (Apple GPU)"
+    threads = torch.get_num_threads()
+    return f"cpu ({platform.processor() or platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether bf16 is native, hence faster than float32, on this machine.
+
+    A CPU needs AVX-512 BF16 or AMX: elsewhere bf16 is emulated and slower.
+    """
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device == "cpu":
+        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    return False
+
+
+def precision(wanted: str, device: str) -> str:
+    """`fp32` or `bf16`."""
+    if wanted == "auto":
+        return "bf16" if computes_bf16(device) else "fp32"
+    return wanted
+
+
+def memory_bytes(device: str) -> int:
+    """Peak memory of the GPU, or the process's present resident memory."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return int(psutil.Process().memory_info().rss)

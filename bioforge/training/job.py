@@ -1,0 +1,142 @@
+"""From a run's folder to everything the loop needs: model, tokenizer, encoded rows."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bioforge import __version__
+from bioforge.data import store as data_store
+from bioforge.data.split import train_and_validation
+from bioforge.errors import UserError
+from bioforge.generation.writer import begin_token
+from bioforge.models.bases import LocalBase, length_limit
+from bioforge.models.loading import load_model, load_tokenizer
+from bioforge.paths import Home
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.recipe import Recipe
+from bioforge.training.objective import Encoded, Judging, Objective, Writing
+
+_LONGEST = 1024
+TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"}
+_ATTENTION_DROPOUTS = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
+
+
+@dataclass
+class Job:
+    run: RunFolder
+    recipe: Recipe
+    base: LocalBase
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    objective: Objective
+    train: Encoded
+    validation: Encoded
+    max_length: int
+    base_config: dict[str, Any] = field(default_factory=dict)
+    """Configuration values changed for training only, to be put back into what is saved."""
+
+    def save_model(self, folder: Path) -> None:
+        """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration."""
+        changed = {key: getattr(self.model.config, key) for key in self.base_config}
+        for key, value in self.base_config.items():
+            setattr(self.model.config, key, value)
+        try:
+            self.model.save_pretrained(folder)
+        finally:
+            for key, value in changed.items():
+                setattr(self.model.config, key, value)
+        self.tokenizer.save_pretrained(folder)
+
+
+def versions() -> dict[str, str]:
+    """What the weights were made with."""
+    found = {
+        name: importlib.metadata.version(name)
+        for name in ("torch", "transformers", "accelerate", "tokenizers")
+    }
+    return {"bioforge": __version__, "python": platform.python_version(), **found}
+
+
+def home_of(run: RunFolder) -> Home:
+    return Home(run.path.parent.parent)
+
+
+def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
+    """Load what the run asks for; weights come from `checkpoint` where there is one, else from the base.
+
+    The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
+
+    Raises UserError where data, base or model do not fit.
+    """
+    recipe, base, asked = run.recipe(), run.base(), run.data()
+    data = data_store.load(home_of(run), asked["name"])
+    if data.info.fingerprint != asked["fingerprint"]:
+        raise UserError(
+            f"data set '{asked['name']}' is not the one this run began with; import the original again"
+        )
+    train_rows, validation_rows = train_and_validation(
+        data, recipe.validation_fraction, recipe.seed, recipe.official_validation
+    )
+    torch.manual_seed(recipe.seed)
+    tokenizer = load_tokenizer(base.folder)
+    model = load_model(checkpoint / "model" if checkpoint else base.folder, recipe.task)
+    base_config = _set_attention_dropout(model, recipe)
+    max_length = _max_length(model, recipe)
+    objective: Objective
+    if recipe.task == "bios":
+        if recipe.special_tokens == "tutorial":
+            tokenizer.add_special_tokens(TUTORIAL_TOKENS)
+            model.resize_token_embeddings(len(tokenizer))
+        begin, end = begin_token(tokenizer), tokenizer.eos_token_id
+        if not isinstance(end, int):
+            raise UserError(
+                f"the base '{base.name}' has no end token, so its texts would never stop; choose another"
+            )
+        padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else end
+        for config in (model.config, model.generation_config):
+            if config is not None:
+                config.bos_token_id, config.eos_token_id, config.pad_token_id = begin, end, padding
+        objective = Writing(tokenizer, recipe, max_length, begin, end, padding)
+    else:
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
+        model.config.pad_token_id = padding
+        objective = Judging(tokenizer, recipe, max_length, padding)
+    train, validation = objective.encode(train_rows), objective.encode(validation_rows)
+    return Job(run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config)
+
+
+def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, Any]:
+    """Change attention dropout for the training, and return what to put back when saving.
+
+    On a CPU, attention with dropout leaves the fast kernel (68 to 310 ms a GPT-2 layer).
+    """
+    before: dict[str, Any] = {}
+    if recipe.attention_dropout is None:
+        return before
+    for key in _ATTENTION_DROPOUTS:
+        if hasattr(model.config, key):
+            before[key] = getattr(model.config, key)
+            setattr(model.config, key, recipe.attention_dropout)
+    module: Any
+    for module in model.modules():
+        if isinstance(getattr(module, "attn_dropout", None), torch.nn.Dropout):
+            module.attn_dropout.p = recipe.attention_dropout  # GPT-2
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = recipe.attention_dropout  # Llama and its kin
+    return before
+
+
+def _max_length(model: PreTrainedModel, recipe: Recipe) -> int:
+    limit = length_limit(model.config.to_dict())
+    if recipe.max_length and limit and recipe.max_length > limit:
+        raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
+    return recipe.max_length or min(limit or _LONGEST, _LONGEST)

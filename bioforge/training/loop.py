@@ -1,0 +1,322 @@
+"""The training loop, top to bottom.
+
+Every random draw comes from torch's seeded state or from a pure function of the seed, and everything the
+next step depends on is in the checkpoint: a run that was killed and resumed ends in the same weights as
+one that was not. Validation, samples, saving and watching leave that state untouched.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+
+from bioforge.errors import UserError
+from bioforge.files import new_folder
+from bioforge.generation.writer import Sampling, generate
+from bioforge.runs.control import ControlReader
+from bioforge.runs.events import Checkpoint, Event, Sample, Step, Validation, Warning
+from bioforge.training import checkpoint, device
+from bioforge.training.checkpoint import Progress
+from bioforge.training.job import Job
+from bioforge.training.optimizer import adamw, learning_rate
+from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
+from bioforge.training.validation import score, validate
+
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended: `stopped` at the user's request, or for good."""
+
+    stopped: bool
+    reason: str
+
+
+class DivergedError(UserError):
+    """The loss or the gradient is no number any more."""
+
+
+def total_steps(job: Job) -> int:
+    recipe = job.recipe
+    steps = recipe.epochs * steps_per_epoch(len(job.train.examples), recipe.batch_size, recipe.accumulate)
+    return min(steps, recipe.max_steps) if recipe.max_steps else steps
+
+
+class Loop:
+    """One training session. `run` goes from the resume cursor to the end, or to a request to stop."""
+
+    def __init__(
+        self,
+        job: Job,
+        accelerator: Accelerator,
+        progress: Progress,
+        emit: Emit,
+        control: ControlReader,
+        stop_signalled: Callable[[], bool],
+    ) -> None:
+        self.job = job
+        self.recipe = job.recipe
+        self.accelerator = accelerator
+        self.progress = progress
+        self.emit = emit
+        self.control = control
+        self.stop_signalled = stop_signalled
+        self.total = total_steps(job)
+        self.per_epoch = steps_per_epoch(
+            len(job.train.examples), job.recipe.batch_size, job.recipe.accumulate
+        )
+        self.model = job.model.to(accelerator.device)
+        self.optimizer = adamw(self.model, job.recipe)
+        self.wrapped = accelerator.prepare(self.model)
+        self.began = time.monotonic()
+        self.seconds_before = progress.seconds
+        self.last_saved = time.monotonic()
+        self.pace = _Pace()
+
+    def run(self) -> Outcome:
+        progress = self.progress
+        self.wrapped.train()
+        while progress.step < self.total:
+            for step in self._remaining_steps():
+                self._train_step(step)
+                validated = self._due_for_validation()
+                if validated:
+                    self._validate()
+                if self.recipe.sample_every and progress.step % self.recipe.sample_every == 0:
+                    self._sample(self.recipe.sample_prompt)
+                stopping = self._handle_requests() or self.stop_signalled()
+                if progress.step_in_epoch == self.per_epoch:
+                    self._next_epoch()
+                if stopping:
+                    self._save()
+                    return Outcome(True, "asked to stop")
+                if self._out_of_patience():
+                    self._keep_last_if_wanted()
+                    return Outcome(False, f"no better validation in {progress.validations_without_best}")
+                if progress.step >= self.total:
+                    break
+                overdue = time.monotonic() - self.last_saved > self.recipe.checkpoint_minutes * 60
+                if validated or (self.recipe.checkpoint_minutes and overdue):
+                    self._save()
+        self._keep_last_if_wanted()
+        at_limit = self.recipe.max_steps and self.total == self.recipe.max_steps
+        return Outcome(False, "max_steps" if at_limit else "last epoch")
+
+    def _remaining_steps(self) -> Iterator[list[Batch]]:
+        """What is left of the current epoch; the cursor may stand in its middle."""
+        recipe, progress = self.recipe, self.progress
+        steps = steps_of_epoch(
+            recipe.seed,
+            progress.epoch,
+            self.job.train.lengths,
+            recipe.batch_size,
+            recipe.accumulate,
+            bucketing=recipe.bucketing,
+        )
+        yield from steps[progress.step_in_epoch :]
+
+    def _train_step(self, batches: list[Batch]) -> None:
+        """One optimizer step over `batches`, averaged over all their targets."""
+        job, progress, recipe = self.job, self.progress, self.recipe
+        started = time.monotonic()
+        examples = [[job.train.examples[index] for index in batch] for batch in batches]
+        targets = sum(job.objective.targets(example) for batch in examples for example in batch)
+        rate = learning_rate(recipe, progress.step, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = torch.zeros((), device=self.accelerator.device)
+        for batch in examples:
+            loss_sum, _ = job.objective.loss_sum(self.wrapped, batch, self.accelerator.device)
+            mean = loss_sum / targets
+            self.accelerator.backward(mean)
+            loss += mean.detach()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
+        value, gradient = loss.item(), norm.item()
+        if not math.isfinite(value) or not math.isfinite(gradient):
+            rows = sorted(index + 1 for batch in batches for index in batch)
+            raise DivergedError(
+                f"at step {progress.step + 1} the loss is {value} and the gradient norm {gradient}; the last good "
+                f"checkpoint is kept. Lower learning_rate. Training rows in the batch: {rows[:32]}"
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        progress.step += 1
+        progress.step_in_epoch += 1
+        progress.epoch_losses.append(value)
+        seconds = time.monotonic() - started
+        progress.epoch_seconds += seconds
+        self.pace.add(
+            value, sum(len(e.ids) for batch in examples for e in batch), sum(map(len, examples)), seconds
+        )
+        if progress.step % recipe.log_every == 0 or progress.step == self.total:
+            self._report_step(rate, gradient)
+
+    def _report_step(self, rate: float, gradient: float) -> None:
+        pace, progress = self.pace, self.progress
+        seconds = max(pace.seconds, 1e-9)
+        self.emit(
+            Step(
+                step=progress.step,
+                epoch=self._epochs_done(),
+                loss=pace.loss / pace.steps,
+                learning_rate=rate,
+                grad_norm=gradient,
+                tokens_per_second=pace.tokens / seconds,
+                examples_per_second=pace.examples / seconds,
+                eta_seconds=pace.remaining(self.total - progress.step, self._validations_left()),
+                memory_bytes=device.memory_bytes(self.accelerator.device.type),
+            )
+        )
+        pace.reset()
+
+    def _epochs_done(self) -> float:
+        return self.progress.epoch + self.progress.step_in_epoch / self.per_epoch
+
+    def _validation_steps(self) -> set[int]:
+        """Steps within an epoch after which to validate, the last one always among them."""
+        parts = min(self.recipe.validations_per_epoch, self.per_epoch)
+        return {round(self.per_epoch * part / parts) for part in range(1, parts + 1)}
+
+    def _due_for_validation(self) -> bool:
+        progress, every = self.progress, self.recipe.validate_every
+        if progress.step >= self.total:
+            return True
+        if every:
+            return progress.step % every == 0
+        return progress.step_in_epoch in self._validation_steps()
+
+    def _validations_left(self) -> float:
+        every = self.recipe.validate_every or self.per_epoch / self.recipe.validations_per_epoch
+        return (self.total - self.progress.step) / every
+
+    def _validate(self) -> None:
+        job, progress = self.job, self.progress
+        started = time.monotonic()
+        metrics, probabilities = validate(
+            self.wrapped, job.objective, job.validation, self.recipe.batch_size * 2, self.accelerator.device
+        )
+        seconds = time.monotonic() - started
+        self.pace.validation_seconds = seconds
+        if not math.isfinite(metrics["loss"]):
+            raise DivergedError(
+                f"at step {progress.step} the validation loss is {metrics['loss']}; lower learning_rate"
+            )
+        value = score(metrics)
+        best = progress.best_score is None or value > progress.best_score
+        if best:
+            progress.best_score, progress.best_step, progress.best_metrics = value, progress.step, metrics
+            progress.validations_without_best = 0
+        else:
+            progress.validations_without_best += 1
+        self.emit(
+            Validation(
+                step=progress.step,
+                epoch=self._epochs_done(),
+                train_loss=sum(progress.epoch_losses) / len(progress.epoch_losses),
+                metrics=metrics,
+                training_seconds=progress.epoch_seconds,
+                validation_seconds=seconds,
+                best=best,
+            )
+        )
+        if probabilities and len({probability >= 0.5 for probability in probabilities}) == 1:
+            said = "acceptable" if probabilities[0] >= 0.5 else "unacceptable"
+            self.emit(
+                Warning(message=f"at step {progress.step} the judge calls every validation sentence {said}")
+            )
+        if best and self.recipe.keep == "best":
+            self._save_best()
+
+    def _save_best(self) -> None:
+        with new_folder(self.job.run.best, replace=True) as folder:
+            self.job.save_model(folder)
+
+    def _keep_last_if_wanted(self) -> None:
+        if self.recipe.keep == "last":
+            self._save_best()
+            self.progress.best_step = self.progress.step
+
+    def _out_of_patience(self) -> bool:
+        return 0 < self.recipe.patience <= self.progress.validations_without_best
+
+    def _next_epoch(self) -> None:
+        progress = self.progress
+        progress.epoch += 1
+        progress.step_in_epoch = 0
+        progress.epoch_losses = []
+        progress.epoch_seconds = 0.0
+
+    def _sample(self, prompt: str) -> None:
+        recipe, progress, tokenizer = self.recipe, self.progress, self.job.tokenizer
+        if recipe.task != "bios":
+            return
+        seed = recipe.seed + progress.step
+        first = None
+        if recipe.sample_start == "random_token" and not prompt:
+            draw = torch.Generator().manual_seed(seed)
+            first = int(torch.randint(1, min(30_000, len(tokenizer)), (1,), generator=draw))
+        sampling = Sampling(recipe.sample_tokens, recipe.top_k, recipe.top_p, recipe.temperature)
+        text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
+        self.emit(Sample(step=progress.step, prompt=prompt, text=text.text, ended=text.ended))
+
+    def _handle_requests(self) -> bool:
+        """Do what the control file asks; True where it asks to stop."""
+        stop = False
+        for request in self.control.poll():
+            if request.get("request") == "stop":
+                stop = True
+            elif request.get("request") == "save":
+                self._save()
+            elif request.get("request") == "sample":
+                self._sample(str(request.get("prompt", "")))
+        return stop
+
+    def _save(self) -> None:
+        """Write a checkpoint; a disk that refuses costs this checkpoint, not the run."""
+        progress = self.progress
+        progress.seconds = self.seconds_before + time.monotonic() - self.began
+        started = time.monotonic()
+        try:
+            folder = checkpoint.save(
+                self.job.run.checkpoints, self.model, self.optimizer, progress, checkpoint.rng_state()
+            )
+        except OSError as error:
+            self.emit(
+                Warning(
+                    message=f"no checkpoint at step {progress.step}: {error.strerror or error}; older ones are kept"
+                )
+            )
+        else:
+            self.emit(Checkpoint(step=progress.step, folder=folder.name, seconds=time.monotonic() - started))
+        self.last_saved = time.monotonic()
+
+
+class _Pace:
+    """Loss and speed since the last report, and how long is left."""
+
+    def __init__(self) -> None:
+        self.validation_seconds = 0.0
+        self._recent: list[float] = []
+        self.reset()
+
+    def reset(self) -> None:
+        self.steps, self.tokens, self.examples = 0, 0, 0
+        self.loss, self.seconds = 0.0, 0.0
+
+    def add(self, loss: float, tokens: int, examples: int, seconds: float) -> None:
+        self.steps += 1
+        self.loss += loss
+        self.tokens += tokens
+        self.examples += examples
+        self.seconds += seconds
+        self._recent = [*self._recent[-99:], seconds]
+
+    def remaining(self, steps: int, validations: float) -> float:
+        """Seconds left, from the mean of the last hundred steps and the last validation."""
+        return steps * sum(self._recent) / len(self._recent) + validations * self.validation_seconds

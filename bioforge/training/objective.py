@@ -1,0 +1,146 @@
+"""What is learnt: turning rows into token ids, batches into tensors, and outputs into a loss.
+
+A loss is always a sum over targets with the number of targets beside it, so that any grouping into
+batches, accumulated batches and processes averages to the same gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from bioforge.data.store import Row
+from bioforge.models.batching import mask as mask_of
+from bioforge.models.batching import pad
+from bioforge.runs.recipe import Recipe
+
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Example:
+    ids: list[int]
+    label: int = _IGNORED
+
+
+@dataclass(frozen=True)
+class Encoded:
+    examples: list[Example]
+    truncated: int
+    """Rows that were longer than the limit."""
+
+    @property
+    def lengths(self) -> list[int]:
+        return [len(example.ids) for example in self.examples]
+
+
+class Objective(Protocol):
+    def encode(self, rows: Sequence[Row]) -> Encoded: ...
+
+    def targets(self, example: Example) -> int:
+        """How many predictions of `example` count in the loss."""
+        ...
+
+    def loss_sum(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed loss (a float32 scalar) and logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Next-token prediction over whole documents: begin token, text, end token (tutorial 1)."""
+
+    tokenizer: PreTrainedTokenizerBase
+    recipe: Recipe
+    max_length: int
+    begin: int
+    end: int
+    padding: int
+
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        texts = [row.text for row in rows]
+        # A text that spells out a special token must not become one.
+        encoded: Any = self.tokenizer(
+            texts, add_special_tokens=False, split_special_tokens=True, verbose=False
+        )
+        examples = []
+        truncated = 0
+        for text_ids in encoded["input_ids"]:
+            ids = [self.begin, *text_ids, self.end]
+            if len(ids) > self.max_length:
+                truncated += 1
+                ids = ids[: self.max_length]
+                if self.recipe.keep_end:
+                    ids[-1] = self.end
+            examples.append(Example(ids))
+        return Encoded(examples, truncated)
+
+    @property
+    def _width(self) -> int:
+        return self.max_length if self.recipe.padding == "max_length" else 0
+
+    def targets(self, example: Example) -> int:
+        if self.recipe.loss_on_padding and self._width:
+            return self._width - 1
+        return len(example.ids) - 1
+
+    def loss_sum(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = [example.ids for example in examples]
+        inputs = pad(ids, self.padding, self._width).to(device)
+        if self.recipe.loss_on_padding:
+            labels = inputs
+            mask = mask_of(ids, self._width).to(device)
+        else:
+            # Padding is told by length, not by id: the end token may well be the padding token, and must be
+            # learnt. A causal model needs no mask for padding on the right, and is faster without one.
+            labels = pad(ids, _IGNORED, self._width).to(device)
+            mask = None
+        logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
+        flat = logits[:, :-1].flatten(0, 1).float()
+        loss = F.cross_entropy(flat, labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="sum")
+        return loss, logits
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Acceptable or not, from the pooled sentence (tutorial 2)."""
+
+    tokenizer: PreTrainedTokenizerBase
+    recipe: Recipe
+    max_length: int
+    padding: int
+
+    def encode(self, rows: Sequence[Row]) -> Encoded:
+        texts = [row.text for row in rows]
+        limit = {"truncation": True, "max_length": self.max_length}
+        cut: Any = self.tokenizer(texts, split_special_tokens=True, verbose=False, **limit)
+        whole: Any = self.tokenizer(texts, split_special_tokens=True, verbose=False)
+        truncated = sum(len(ids) > self.max_length for ids in whole["input_ids"])
+        examples = [
+            Example(ids, _IGNORED if row.label is None else row.label)
+            for ids, row in zip(cut["input_ids"], rows, strict=True)
+        ]
+        return Encoded(examples, truncated)
+
+    def targets(self, example: Example) -> int:
+        return int(example.label != _IGNORED)
+
+    def loss_sum(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        width = self.max_length if self.recipe.padding == "max_length" else 0
+        ids = [example.ids for example in examples]
+        inputs = pad(ids, self.padding, width).to(device)
+        mask = mask_of(ids, width).to(device)
+        logits = model(input_ids=inputs, attention_mask=mask).logits
+        labels = torch.tensor([example.label for example in examples], device=device)
+        return F.cross_entropy(logits.float(), labels, ignore_index=_IGNORED, reduction="sum"), logits

@@ -1,0 +1,58 @@
+"""A finished run's best weights, measured once more as they are, become a model of the store."""
+
+from __future__ import annotations
+
+import torch
+
+from bioforge.evaluation.metrics import accuracy, best_threshold, mcc
+from bioforge.models import store
+from bioforge.models.catalog import find
+from bioforge.models.loading import load_model
+from bioforge.models.parameters import parameters_of
+from bioforge.models.store import ModelInfo
+from bioforge.training.checkpoint import Progress
+from bioforge.training.job import Job, home_of, versions
+from bioforge.training.validation import validate
+
+
+def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, dict[str, float]]:
+    """Put the kept weights into the store; returns the model's name and its validation metrics.
+
+    They are loaded afresh and computed in float32, as every later user will, so the figures on the model
+    are those of the model. A judge's threshold is chosen here.
+    """
+    home, asked, recipe = home_of(job.run), job.run.info(), job.recipe
+    model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
+    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, device)
+    threshold = None
+    if recipe.task == "cola":
+        threshold = 0.5
+        if recipe.tune_threshold:
+            labels = [example.label for example in job.validation.examples]
+            threshold = best_threshold(labels, probabilities)
+            predictions = [int(probability >= threshold) for probability in probabilities]
+            metrics["mcc_at_threshold"] = mcc(labels, predictions)
+            metrics["accuracy_at_threshold"] = accuracy(labels, predictions)
+    data = job.run.data()
+    base = find(job.base.name)
+    name = asked.model if asked.replace else store.free_name(home, asked.model)
+    info = ModelInfo(
+        name=name,
+        task=recipe.task,
+        base=job.base.name,
+        base_source=job.base.source,
+        created=store.now(),
+        run=job.run.name,
+        data=data["name"],
+        data_fingerprint=data["fingerprint"],
+        recipe={key: getattr(recipe, key) for key in recipe.__dataclass_fields__},
+        metrics=metrics,
+        step=progress.best_step,
+        max_length=job.max_length,
+        threshold=threshold,
+        licence=base.licence if base else "",
+        versions=versions(),
+        parameters=parameters_of(model),
+    )
+    store.publish(home, job.run.best, info, replace=asked.replace)
+    return name, metrics

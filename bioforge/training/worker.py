@@ -1,0 +1,143 @@
+"""The worker: `python -m bioforge.training.worker RUN_DIR` does one run and speaks through its folder."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from filelock import Timeout
+
+from bioforge.errors import ExitCode, UserError
+from bioforge.runs.control import ControlReader
+from bioforge.runs.events import EventWriter, Failed, Finished, Preparing, Started, Stopped, Warning
+from bioforge.runs.folder import RunFolder
+
+_LOCK_WAIT_S = 5
+
+
+class _StopFlag:
+    """Set by SIGINT and SIGTERM; the loop looks at it between steps."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+        for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), self._set)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _set(self, _signal: int, _frame: FrameType | None) -> None:
+        self.is_set = True
+
+    def __call__(self) -> bool:
+        return self.is_set
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1 or not (Path(arguments[0]) / "run.json").is_file():
+        sys.stderr.write("usage: python -m bioforge.training.worker RUN_DIR\n")
+        return ExitCode.USAGE
+    run = RunFolder(Path(arguments[0]).absolute())
+    lock = run.lock()
+    try:
+        lock.acquire(timeout=_LOCK_WAIT_S)
+    except Timeout:
+        sys.stderr.write(f"run '{run.name}' is already running\n")
+        return ExitCode.USAGE
+    stop = _StopFlag()
+    emit = EventWriter(run.events)
+    try:
+        return _work(run, emit, stop)
+    except UserError as error:
+        emit(Failed(step=run.state().step, message=str(error)))
+        return ExitCode.USAGE
+    except MemoryError:
+        emit(Failed(step=run.state().step, message=_out_of_memory()))
+        return ExitCode.USAGE
+    except Exception as error:
+        traceback.print_exc()
+        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
+        if "out of memory" in message or "can't allocate memory" in message:
+            emit(Failed(step=run.state().step, message=_out_of_memory()))
+            return ExitCode.USAGE
+        emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})"))
+        return ExitCode.FAULT
+    finally:
+        emit.close()
+        lock.release()
+
+
+def _out_of_memory() -> str:
+    return "out of memory; halve batch_size and double accumulate (the result stays the same), or lower max_length"
+
+
+def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
+    began = time.monotonic()
+    emit(Preparing(stage="loading torch"))
+    import torch
+    from accelerate import Accelerator
+
+    from bioforge.training import checkpoint, device
+    from bioforge.training.checkpoint import Progress
+    from bioforge.training.job import prepare, versions
+    from bioforge.training.loop import Loop, total_steps
+    from bioforge.training.publish import publish
+
+    emit(Preparing(stage="loading data and base"))
+    newest, damaged = checkpoint.newest(run.checkpoints)
+    for folder in damaged:
+        emit(Warning(message=f"checkpoint {folder.name} is damaged and passed over"))
+    job = prepare(run, newest)
+    where = device.choose()
+    precision = device.precision(job.recipe.precision, where)
+    accelerator = Accelerator(cpu=where == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    progress = checkpoint.read_progress(newest) if newest else Progress()
+    loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
+    if newest:
+        checkpoint.load_optimizer(loop.optimizer, newest)
+        checkpoint.restore_rng(newest)
+    else:
+        torch.manual_seed(job.recipe.seed)
+    emit(
+        Started(
+            device=device.name(where),
+            precision=precision,
+            processes=accelerator.num_processes,
+            parameters=sum(parameter.numel() for parameter in job.model.parameters()),
+            train_rows=len(job.train.examples),
+            validation_rows=len(job.validation.examples),
+            truncated=job.train.truncated,
+            max_length=job.max_length,
+            steps=total_steps(job),
+            epochs=job.recipe.epochs,
+            step=progress.step,
+            versions=versions(),
+        )
+    )
+    outcome = loop.run()
+    if outcome.stopped:
+        emit(Stopped(step=progress.step, reason=outcome.reason))
+        return ExitCode.OK
+    emit(Preparing(stage="saving the model"))
+    model, metrics = publish(job, progress, accelerator.device)
+    seconds = loop.seconds_before + time.monotonic() - began
+    emit(
+        Finished(
+            step=progress.step,
+            best_step=progress.best_step,
+            metrics=metrics,
+            model=model,
+            seconds=seconds,
+            reason=outcome.reason,
+        )
+    )
+    checkpoint.remove_all(run.checkpoints)
+    return ExitCode.OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
