@@ -81,6 +81,7 @@ CATALOG: tuple[Base, ...] = (
             gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
         ),
         92_871_040,
+        learning_rates=(("bios", 1e-4),),
     ),
     Base(
         "bert-base-uncased",

@@ -126,7 +126,7 @@ _AS_THE_TUTORIALS: dict[str, Any] = {
     "tune_threshold": False,
 }
 _BALANCED: dict[Task, dict[str, Any]] = {
-    "bios": {"attention_dropout": 0.0},
+    "bios": {"attention_dropout": 0.0, "epochs": 3},
     "cola": {
         "epochs": 5,
         "batch_size": 32,

@@ -94,20 +94,30 @@ class Writing:
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        losses, logits = self.losses(model, examples, device)
+        return losses.sum(), logits
+
+    def losses(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Loss at each position, `(batch, width)`, 0 where there is nothing to predict; and logits."""
         ids = [example.ids for example in examples]
         inputs = pad(ids, self.padding, self._width).to(device)
         if self.recipe.loss_on_padding:
-            labels = inputs
+            targets = inputs
             mask = mask_of(ids, self._width).to(device)
         else:
             # Padding is told by length, not by id: the end token may well be the padding token, and must be
             # learnt. A causal model needs no mask for padding on the right, and is faster without one.
-            labels = pad(ids, _IGNORED, self._width).to(device)
+            targets = pad(ids, _IGNORED, self._width).to(device)
             mask = None
         logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
-        flat = logits[:, :-1].flatten(0, 1).float()
-        loss = F.cross_entropy(flat, labels[:, 1:].flatten(), ignore_index=_IGNORED, reduction="sum")
-        return loss, logits
+        # The labels move one place, not the logits: those are large, and would be copied.
+        labels = F.pad(targets[:, 1:], (0, 1), value=_IGNORED)
+        flat = F.cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=_IGNORED, reduction="none"
+        )
+        return flat.view_as(labels), logits
 
 
 @dataclass(frozen=True)

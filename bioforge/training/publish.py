@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bioforge.evaluation.metrics import accuracy, best_threshold, mcc
+from bioforge.judging.metrics import accuracy, best_threshold, mcc
 from bioforge.models import store
 from bioforge.models.catalog import find
 from bioforge.models.loading import load_model

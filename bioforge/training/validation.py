@@ -7,9 +7,12 @@ import math
 import torch
 from transformers import PreTrainedModel
 
-from bioforge.evaluation.metrics import accuracy, mcc
+from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
 from bioforge.training.objective import Encoded, Objective
+
+_MAX_TOKENS = 4096
+"""In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
 
 
 @torch.inference_mode()
@@ -26,7 +29,7 @@ def validate(
     total, targets = 0.0, 0
     judging = rows.examples[0].label >= 0
     probabilities = [0.0] * len(rows.examples)
-    for batch in in_order_of_length(rows.lengths, batch_size):
+    for batch in in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS):
         examples = [rows.examples[index] for index in batch]
         loss, logits = objective.loss_sum(model, examples, device)
         total += loss.item()

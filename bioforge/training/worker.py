@@ -95,6 +95,8 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
     where = device.choose()
     precision = device.precision(job.recipe.precision, where)
     accelerator = Accelerator(cpu=where == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+    if accelerator.num_processes > 1:
+        raise UserError("a run on several processes is not supported yet; start it without torchrun")
     progress = checkpoint.read_progress(newest) if newest else Progress()
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
     if newest:

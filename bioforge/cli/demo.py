@@ -1,0 +1,114 @@
+"""`bioforge demo`: the whole journey on the bundled data."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.rule import Rule
+from rich.text import Text
+
+from bioforge.cli.console import note, show
+from bioforge.cli.watching import watch
+
+if TYPE_CHECKING:
+    from bioforge.models.catalog import Task
+    from bioforge.paths import Home
+
+EXAMPLE = "Example: bioforge demo --quick"
+_SENTENCES = (
+    "The band played until midnight.",
+    "The band were played until midnight the.",
+    "Which record did she say he bought?",
+    "She bought herself a turntable.",
+    "The turntables was on the floor.",
+)
+_WRITER, _JUDGE = "demo-writer", "demo-judge"
+
+
+def demo(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Under two minutes, once the bases are here.")
+    ] = False,
+) -> None:
+    """The whole journey: fetch two bases, import the bundled data, train a writer and a judge, use both."""
+    from bioforge.cli.models import pull_with_bar
+    from bioforge.models.catalog import OFFLINE_BASE
+    from bioforge.paths import home
+
+    place = home()
+    _title("1  Bases: a language model and an encoder")
+    for base in OFFLINE_BASE.values():
+        pull_with_bar(place, base)
+    _title("2  Data: biographies of invented DJs, and judged sentences")
+    _import(place)
+    _title("3  A writer: SmolLM2 learns to write DJ biographies")
+    settings = ["epochs=1", "max_steps=8", "sample_every=6", "max_length=160"] if quick else []
+    _train(place, "bios", "demo-djs", _WRITER, "quick" if quick else "balanced", settings)
+    _title("4  A judge: MiniLM learns which sentences are acceptable")
+    _train(place, "cola", "demo-sentences", _JUDGE, "quick" if quick else "balanced", [])
+    _title("5  Three biographies nobody has lived")
+    _write(place, 80 if quick else 160)
+    _title("6  Five verdicts")
+    _judge(place)
+    _title("What next")
+    show(
+        "  your own texts      bioforge data import bios FILE.csv",
+        "  CoLA itself         bioforge data import cola cola_public_1.1.zip",
+        "  train on them       bioforge train bios NAME      bioforge train cola NAME",
+        '  use the models      bioforge generate "Born in" --n 3      bioforge check "sentence"',
+        "  the tutorials' own  bioforge models pull gpt2 bert-base-uncased",
+    )
+
+
+def _title(text: str) -> None:
+    show("", Rule(Text(text, style="bold"), align="left", style="dim"))
+
+
+def _import(home: Home) -> None:
+    from bioforge.data import bios, cola, store
+    from bioforge.paths import assets
+
+    writers, judged = assets() / "dj_bios.csv", assets() / "acceptability.tsv"
+    read = bios.read_bios(writers)
+    info = store.add(home, "demo-djs", "bios", store.rows_of_bios(read), writers, read)
+    show(f"demo-djs: {info.size} biographies, {info.words.mean:.0f} words each on average")
+    sentences = cola.read_cola(judged)
+    info = store.add(home, "demo-sentences", "cola", store.rows_of_cola(sentences), judged, sentences)
+    show(f"demo-sentences: {info.size} sentences, {info.labels['1']} acceptable")
+
+
+def _train(home: Home, task: Task, data: str, model: str, preset: str, settings: list[str]) -> None:
+    from bioforge.models.catalog import OFFLINE_BASE
+    from bioforge.runs.launch import launch
+    from bioforge.runs.start import new_run
+
+    run = new_run(home, task, data, OFFLINE_BASE[task], preset, settings, None, model, replace_model=True)
+    launch(run)
+    note(f"run {run.name}; Ctrl-C saves and stops")
+    code = watch(run, as_json=False, stop_on_interrupt=True)
+    if code:
+        raise typer.Exit(code)
+
+
+def _write(home: Home, tokens: int) -> None:
+    from bioforge.generation.writer import Sampling, Writer
+    from bioforge.models import store
+    from bioforge.reporting.text import safe
+
+    writer = Writer.load(store.folder(home, _WRITER))
+    for number, text in enumerate(writer.write("", 3, Sampling(tokens, temperature=0.9), seed=42), 1):
+        show(f"{number}: {safe(text.text)}{'' if text.ended else ' …'}", "")
+    sys.stdout.flush()
+
+
+def _judge(home: Home) -> None:
+    from bioforge.judging.judge import Judge
+    from bioforge.models import store
+
+    judge = Judge.load(store.folder(home, _JUDGE))
+    for verdict in judge.verdicts(_SENTENCES):
+        word, style = ("acceptable  ", "green") if verdict.acceptable else ("unacceptable", "bold red")
+        show(Text.assemble((word, style), f"  {verdict.probability:.2f}  {verdict.sentence}"))
+    note("720 sentences make a judge that is often wrong; CoLA's 8,551 make a better one")

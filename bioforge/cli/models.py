@@ -1,0 +1,191 @@
+"""`bioforge models`: bases to start from, and the models you trained."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from bioforge.cli.console import confirm_or_refuse, note, show, show_json, stderr
+from bioforge.cli.options import JsonFlag, YesFlag
+
+app = typer.Typer(no_args_is_help=True, help="Bases to start from, and the models you trained.")
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a model; see: bioforge models list")
+]
+
+
+@app.command("bases", epilog="Example: bioforge models bases")
+def bases(as_json: JsonFlag = False) -> None:
+    """List the bases, where each comes from and whether it is here."""
+    from bioforge.files import human_size
+    from bioforge.models.bases import folder_of
+    from bioforge.models.catalog import CATALOG
+    from bioforge.paths import home
+    from bioforge.reporting.tables import plain_table
+
+    here = {base.name: folder_of(home(), base.name) for base in CATALOG}
+    if as_json:
+        show_json(
+            [
+                {
+                    "name": base.name,
+                    "family": base.family,
+                    "parameters": base.parameters,
+                    "licence": base.licence,
+                    "source": base.where,
+                    "download_bytes": base.download_bytes,
+                    "folder": str(here[base.name]) if here[base.name] else None,
+                }
+                for base in CATALOG
+            ]
+        )
+        return
+    table = plain_table("base", "for", "parameters", "licence", "source", "here", right=("parameters",))
+    for base in CATALOG:
+        state = (
+            Text("yes", style="green") if here[base.name] else Text(f"no, {human_size(base.download_bytes)}")
+        )
+        purpose = "writing" if base.family == "causal" else "judging"
+        table.add_row(base.name, purpose, base.parameters, base.licence, base.where, state)
+    show(table)
+    note("fetch one: bioforge models pull NAME. Any hub id (owner/name) or model folder works as well.")
+
+
+@app.command("pull", epilog="Example: bioforge models pull smollm2-135m minilm-l6")
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="BASE…", help="Names of `models bases`, or hub ids.")],
+) -> None:
+    """Fetch bases to this machine, verified; an interrupted download goes on where it stopped."""
+    from bioforge.paths import home
+
+    for name in names:
+        pull_with_bar(home(), name)
+
+
+def pull_with_bar(home: object, name: str) -> None:
+    """Fetch one base with a progress bar on a terminal."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from bioforge.models.bases import folder_of
+    from bioforge.models.pull import pull as fetch
+    from bioforge.paths import Home
+
+    assert isinstance(home, Home)
+    if folder_of(home, name):
+        note(f"{name} is here already")
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=stderr(), disable=not sys.stderr.isatty(), transient=True) as bars:
+        task = bars.add_task(name, total=None)
+        local = fetch(home, name, lambda done, total: bars.update(task, completed=done, total=total))
+    note(f"{name} is here: {local.folder}")
+
+
+@app.command("list", epilog="Example: bioforge models list")
+def list_models(as_json: JsonFlag = False) -> None:
+    """List the models you trained; a star marks each task's default."""
+    from bioforge.models import store
+    from bioforge.paths import home
+    from bioforge.reporting.tables import plain_table
+    from bioforge.reporting.text import metric
+
+    infos = store.listing(home())
+    if as_json:
+        show_json([{**asdict(info), "parameters": len(info.parameters)} for info in infos])
+        return
+    if not infos:
+        note("no models yet; train one: bioforge train --help, or see it all: bioforge demo")
+        return
+    defaults = {store.default_model(home(), info.task) for info in infos}
+    table = plain_table("", "model", "task", "base", "data", "metrics", "made")
+    for info in infos:
+        figures = "  ".join(f"{name} {metric(name, value)}" for name, value in info.metrics.items())
+        star = "★" if info.name in defaults else ""
+        table.add_row(star, info.name, info.task, info.base, info.data, figures, info.created[:16])
+    show(table)
+
+
+@app.command("show", epilog="Example: bioforge models show my-judge")
+def show_model(
+    name: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model you trained, or a base that is here.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Where a model came from, its metrics, parameter table, files and sizes."""
+    from bioforge.files import human_size
+    from bioforge.models import store
+    from bioforge.models.bases import resolve
+    from bioforge.models.parameters import tabulate
+    from bioforge.paths import home
+    from bioforge.reporting.tables import parameter_lines
+    from bioforge.reporting.text import metric
+
+    trained = (home().models / name / store.INFO_FILE).is_file() if "/" not in name else False
+    if trained:
+        info = store.info(home(), name)
+        folder, parameters, what = home().models / name, info.parameters, info.base
+        facts = [f"{name}: {info.task} model, made {info.created[:16]}"]
+        facts += [
+            f"  base {info.base} ({info.base_source})",
+            f"  data {info.data} ({info.data_fingerprint[:16]})",
+        ]
+        facts += [f"  run {info.run}, step {info.step:,}, preset {info.recipe.get('preset')}"]
+        facts += [f"  {key}: {metric(key, value)}" for key, value in info.metrics.items()]
+        if info.threshold is not None:
+            facts.append(f"  acceptable from a probability of {info.threshold:.2f}")
+    else:
+        from bioforge.models.inspection import parameters_of_base
+
+        local = resolve(home(), name)
+        folder, what = local.folder, local.name
+        parameters = parameters_of_base(local)
+        facts = [f"{local.name}: base, {local.source}"]
+    table = tabulate(parameters)
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    if as_json:
+        details = asdict(store.info(home(), name)) if trained else {"name": name, "parameters": parameters}
+        show_json(
+            {**details, "table": asdict(table), "files": {path.name: path.stat().st_size for path in files}}
+        )
+        return
+    show(*facts, "", *parameter_lines(table, what), "", f"files in {folder}")
+    show(*(f"  {human_size(path.stat().st_size):>10}  {path.name}" for path in files))
+
+
+@app.command("export", epilog="Example: bioforge models export my-judge ./my-judge")
+def export(
+    name: ModelArgument, folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]
+) -> None:
+    """Copy a model to a folder of yours; plain transformers loads it."""
+    from bioforge.models import store
+    from bioforge.paths import home
+
+    note(f"exported to {store.export(home(), name, folder)}")
+
+
+@app.command("default", epilog="Example: bioforge models default my-judge")
+def default(name: ModelArgument) -> None:
+    """Make a model the one that `generate` or `check` uses."""
+    from bioforge.models import store
+    from bioforge.paths import home
+
+    info = store.set_default(home(), name)
+    note(f"{'generate' if info.task == 'bios' else 'check'} now uses {name}")
+
+
+@app.command("remove", epilog="Example: bioforge models remove old-judge")
+def remove(name: ModelArgument, yes: YesFlag = False) -> None:
+    """Remove a model from the store."""
+    from bioforge.models import store
+    from bioforge.paths import home
+
+    store.folder(home(), name)
+    if confirm_or_refuse(f"Remove the model '{name}'?", yes):
+        store.remove(home(), name)
+        note(f"removed {name}")

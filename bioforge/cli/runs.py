@@ -1,0 +1,161 @@
+"""`bioforge runs`: every training, running or over."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from bioforge.cli.console import confirm_or_refuse, note, show, show_json, stdout
+from bioforge.cli.options import JsonFlag, YesFlag
+from bioforge.cli.watching import watch
+
+app = typer.Typer(no_args_is_help=True, help="Every training, running or over.")
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="Name of a run, a unique part of it, or `last`.")
+]
+_STYLES = {
+    "running": "green",
+    "starting": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "stopped": "yellow",
+}
+
+
+@app.command("list", epilog="Example: bioforge runs list")
+def list_runs(as_json: JsonFlag = False) -> None:
+    """List all runs with their state."""
+    from bioforge.paths import home
+    from bioforge.reporting.tables import plain_table
+    from bioforge.reporting.text import duration, metric
+    from bioforge.runs import folder
+
+    runs = folder.listing(home())
+    states = [run.state() for run in runs]
+    if as_json:
+        show_json(
+            [{**asdict(run.info()), "state": asdict(state)} for run, state in zip(runs, states, strict=True)]
+        )
+        return
+    if not runs:
+        note("no runs yet; start one: bioforge train --help")
+        return
+    table = plain_table("run", "state", "step", "data", "base", "metrics", "left", right=("step",))
+    for run, state in zip(runs, states, strict=True):
+        figures = "  ".join(f"{name} {metric(name, value)}" for name, value in state.metrics.items())
+        left = duration(state.eta_seconds) if state.status == "running" else ""
+        steps = f"{state.step:,}/{state.steps:,}" if state.steps else ""
+        status = Text(state.status, style=_STYLES.get(state.status, ""))
+        table.add_row(run.name, status, steps, run.data()["name"], run.base().name, figures, left)
+    show(table)
+
+
+@app.command("show", epilog="Example: bioforge runs show last")
+def show_run(run: RunArgument, as_json: JsonFlag = False) -> None:
+    """A run's recipe, state, validation table and learning curves."""
+    from bioforge.paths import home
+    from bioforge.reporting.live import closing
+    from bioforge.runs import folder
+
+    chosen = folder.find(home(), run)
+    state, recipe, base, data = chosen.state(), chosen.recipe(), chosen.base(), chosen.data()
+    if as_json:
+        show_json(
+            {
+                **asdict(chosen.info()),
+                "state": asdict(state),
+                "recipe": asdict(recipe),
+                "data": data,
+                "base": {**asdict(base), "folder": str(base.folder)},
+            }
+        )
+        return
+    show(Text.assemble(f"{chosen.name}: ", (state.status, _STYLES.get(state.status, ""))))
+    show(
+        f"  {chosen.path}",
+        f"  step {state.step:,} of {state.steps:,}",
+        f"  data {data['name']}, base {base.name}",
+    )
+    if state.message:
+        show(f"  {state.message}")
+    show("", *(f"  {key:<22} {value}" for key, value in asdict(recipe).items()), "")
+    closing(chosen, stdout())
+
+
+@app.command("watch", epilog="Example: bioforge runs watch last")
+def watch_run(
+    run: RunArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")] = False,
+) -> None:
+    """Follow a run from anywhere; Ctrl-C ends the watching, not the run."""
+    from bioforge.paths import home
+    from bioforge.runs import folder
+
+    raise typer.Exit(watch(folder.find(home(), run), as_json=as_json, stop_on_interrupt=False))
+
+
+@app.command("stop", epilog="Example: bioforge runs stop last")
+def stop(run: RunArgument) -> None:
+    """Ask a run to save and stop; `resume` goes on from there."""
+    from bioforge.errors import UserError
+    from bioforge.paths import home
+    from bioforge.runs import control, folder
+
+    chosen = folder.find(home(), run)
+    if chosen.state().status not in ("running", "starting"):
+        raise UserError(f"run '{chosen.name}' is not running (it is {chosen.state().status})")
+    control.send(chosen.control, "stop")
+    note(f"{chosen.name} saves and stops; go on later: bioforge runs resume {chosen.name}")
+
+
+@app.command("resume", epilog="Example: bioforge runs resume last")
+def resume(
+    run: RunArgument,
+    detach: Annotated[bool, typer.Option(help="Start it and return at once.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")] = False,
+) -> None:
+    """Go on with a run that was stopped, killed or failed, from its newest whole checkpoint."""
+    from bioforge.errors import UserError
+    from bioforge.paths import home
+    from bioforge.runs import folder
+    from bioforge.runs.launch import launch
+
+    chosen = folder.find(home(), run)
+    if chosen.state().status == "finished":
+        raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
+    launch(chosen)
+    note(f"run {chosen.name} goes on")
+    if detach:
+        return
+    raise typer.Exit(watch(chosen, as_json=as_json, stop_on_interrupt=True))
+
+
+@app.command("sample", epilog='Example: bioforge runs sample last --prompt "Born in Lagos"')
+def sample(
+    run: RunArgument, prompt: Annotated[str, typer.Option(help="What the sample starts with.")] = ""
+) -> None:
+    """Ask a running training for a sample now; it appears where the run is watched."""
+    from bioforge.errors import UserError
+    from bioforge.paths import home
+    from bioforge.runs import control, folder
+
+    chosen = folder.find(home(), run)
+    if chosen.state().status != "running" or chosen.info().task != "bios":
+        raise UserError(f"run '{chosen.name}' writes no samples (it is {chosen.state().status})")
+    control.send(chosen.control, "sample", prompt=prompt)
+    note(f"asked for; watch it: bioforge runs watch {chosen.name}")
+
+
+@app.command("remove", epilog="Example: bioforge runs remove last")
+def remove(run: RunArgument, yes: YesFlag = False) -> None:
+    """Remove a run's folder, its checkpoints included; a model it made stays."""
+    from bioforge.paths import home
+    from bioforge.runs import folder
+
+    chosen = folder.find(home(), run)
+    if confirm_or_refuse(f"Remove run '{chosen.name}'?", yes):
+        folder.remove(chosen)
+        note(f"removed {chosen.name}")

@@ -1,0 +1,99 @@
+"""`bioforge train`: start a run and watch it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bioforge.cli.console import note
+from bioforge.cli.options import SeedOption
+from bioforge.cli.watching import watch
+from bioforge.runs.recipe import explanations
+
+if TYPE_CHECKING:
+    from bioforge.models.catalog import Task
+
+_FIELDS = "\n\n".join(f"`{name}` {explain}" for name, explain in explanations())
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Fine-tune a base on a data set, live. The run is a process of its own: closing this window does not end it.",
+    rich_markup_mode="markdown",
+)
+
+DataArgument = Annotated[
+    str, typer.Argument(metavar="DATA", help="Name of a data set; see: bioforge data list")
+]
+BaseOption = Annotated[str | None, typer.Option(help="Base to start from; see: bioforge models bases")]
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        help="tutorial: exactly the tutorials'; balanced: best practice; quick: minutes on a laptop."
+    ),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a recipe field; may be repeated."),
+]
+NameOption = Annotated[str | None, typer.Option(help="Name of the model; the data set's name if left out.")]
+ReplaceFlag = Annotated[bool, typer.Option(help="Replace a model of that name.")]
+DetachFlag = Annotated[bool, typer.Option(help="Start it and return at once.")]
+EventsFlag = Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")]
+_EPILOG = "Recipe fields for --set:\n\n" + _FIELDS
+
+
+@app.command("bios", epilog="Example: bioforge train bios my-djs --base gpt2 --set epochs=3\n\n" + _EPILOG)
+def bios(
+    data: DataArgument,
+    base: BaseOption = None,
+    preset: PresetOption = "balanced",
+    settings: SetOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
+    replace: ReplaceFlag = False,
+    detach: DetachFlag = False,
+    as_json: EventsFlag = False,
+) -> None:
+    """Fine-tune a language model on biographies."""
+    _train("bios", data, base, preset, settings, seed, name, replace, detach, as_json)
+
+
+@app.command("cola", epilog="Example: bioforge train cola cola --base bert-base-uncased\n\n" + _EPILOG)
+def cola(
+    data: DataArgument,
+    base: BaseOption = None,
+    preset: PresetOption = "balanced",
+    settings: SetOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
+    replace: ReplaceFlag = False,
+    detach: DetachFlag = False,
+    as_json: EventsFlag = False,
+) -> None:
+    """Fine-tune a judge on sentences judged acceptable or not."""
+    _train("cola", data, base, preset, settings, seed, name, replace, detach, as_json)
+
+
+def _train(
+    task: Task,
+    data: str,
+    base: str | None,
+    preset: str,
+    settings: list[str] | None,
+    seed: int | None,
+    name: str | None,
+    replace: bool,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    from bioforge.paths import home
+    from bioforge.runs.launch import launch
+    from bioforge.runs.start import new_run
+
+    run = new_run(home(), task, data, base, preset, settings, seed, name, replace)
+    launch(run)
+    note(f"run {run.name}")
+    if detach:
+        note(f"watch it: bioforge runs watch {run.name}")
+        return
+    raise typer.Exit(watch(run, as_json=as_json, stop_on_interrupt=True))

@@ -1,0 +1,72 @@
+"""How good a judge is, split by split (tutorial 2, section 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
+from bioforge.data.split import train_and_validation
+from bioforge.data.store import DataSet, Row
+from bioforge.errors import UserError
+from bioforge.judging.judge import Judge
+from bioforge.judging.metrics import Counts, accuracy, counts, mcc, mcc_by_batch, mcc_interval
+from bioforge.models.store import ModelInfo
+from bioforge.runs import recipe as recipes
+
+
+@dataclass(frozen=True)
+class JudgeScore:
+    """Scores at the model's threshold, and at 0.5, which is the tutorial's argmax."""
+
+    split: str
+    sentences: int
+    acceptable: int
+    mcc: float
+    interval: tuple[float, float]
+    accuracy: float
+    counts: Counts
+    mcc_at_half: float
+    by_batch: list[float]
+    """MCC of each 32 sentences, in file order."""
+
+
+def held_out(info: ModelInfo, data: DataSet) -> list[Row]:
+    """The rows of `data` that the model was validated on; empty where it was trained on other data."""
+    if info.data_fingerprint != data.info.fingerprint:
+        return []
+    recipe = recipes.from_json(info.recipe)
+    return train_and_validation(data, recipe.validation_fraction, recipe.seed, recipe.official_validation)[1]
+
+
+def evaluate_judge(judge: Judge, data: DataSet) -> list[JudgeScore]:
+    """Each official dev split; without one, the held-out rows, or all rows of data the model never saw.
+
+    Raises UserError for data without judgements.
+    """
+    if data.info.kind != "cola":
+        raise UserError(
+            f"data set '{data.info.name}' holds biographies; a judge is measured on judged sentences"
+        )
+    splits = {name: data.split(name) for name in (IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV, DEV)}
+    splits = {name: rows for name, rows in splits.items() if rows}
+    if not splits:
+        rows = held_out(judge.info, data)
+        splits = {"held out": rows} if rows else {"all rows": list(data.rows)}
+    return [_score(judge, name, rows) for name, rows in splits.items()]
+
+
+def _score(judge: Judge, name: str, rows: list[Row]) -> JudgeScore:
+    verdicts = list(judge.verdicts(row.text for row in rows))
+    labels = [int(row.label or 0) for row in rows]
+    said = [int(verdict.acceptable) for verdict in verdicts]
+    return JudgeScore(
+        split=name,
+        sentences=len(rows),
+        acceptable=sum(labels),
+        mcc=mcc(labels, said),
+        interval=mcc_interval(labels, said),
+        accuracy=accuracy(labels, said),
+        counts=counts(labels, said),
+        mcc_at_half=mcc(labels, [int(verdict.probability >= 0.5) for verdict in verdicts]),
+        by_batch=mcc_by_batch(labels, said),
+    )

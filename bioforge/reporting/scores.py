@@ -1,0 +1,29 @@
+"""A judge's scores as lines, with the tutorial's bars of MCC by batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HALF_WIDTH = 20
+
+
+def judge_lines(score: dict[str, Any], threshold: float) -> list[str]:
+    """One split's scores; `score` holds the fields of `evaluation.judge.JudgeScore`."""
+    low, high = score["interval"]
+    table = score["counts"]
+    share = 100 * score["acceptable"] / score["sentences"]
+    lines = [
+        f"{score['split']}: {score['sentences']:,} sentences, {score['acceptable']:,} acceptable ({share:.2f} %)",
+        f"  MCC       {score['mcc']:.3f}  (95 %: {low:.3f} to {high:.3f}) at threshold {threshold:.2f}; "
+        f"{score['mcc_at_half']:.3f} at 0.50",
+        f"  accuracy  {score['accuracy']:.3f}",
+        f"  called acceptable:    {table['true_positive']:>6,} rightly {table['false_positive']:>6,} wrongly",
+        f"  called unacceptable:  {table['true_negative']:>6,} rightly {table['false_negative']:>6,} wrongly",
+        "  MCC by batch of 32",
+    ]
+    for index, value in enumerate(score["by_batch"]):
+        length = round(abs(value) * _HALF_WIDTH)
+        left = ("█" * length if value < 0 else "").rjust(_HALF_WIDTH)
+        right = "█" * length if value > 0 else ""
+        lines.append(f"  {index:>4}  {left}│{right:<{_HALF_WIDTH}} {value:+.3f}")
+    return lines

@@ -1,0 +1,76 @@
+"""Tables shared by several commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from bioforge.models.parameters import Parameter, ParameterTable
+from bioforge.reporting.text import duration, metric
+from bioforge.runs.events import Event, Validation
+
+_NAMES = {
+    "loss": "Valid. Loss",
+    "perplexity": "Perplexity",
+    "accuracy": "Valid. Accur.",
+    "mcc": "MCC",
+}
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """A quiet table: a rule under the header, nothing cut off."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
+def summary_table(events: Sequence[Event]) -> Table | None:
+    """The tutorials' summary: one row a validation; the kept checkpoint has a star."""
+    validations = [event for event in events if isinstance(event, Validation)]
+    if not validations:
+        return None
+    names = [name for name in _NAMES if name in validations[0].metrics]
+    columns = [
+        "Epoch",
+        "Training Loss",
+        *(_NAMES[name] for name in names),
+        "Training Time",
+        "Validation Time",
+    ]
+    table = plain_table(*columns, "", right=columns)
+    best = [event.step for event in validations if event.best][-1:]
+    for event in validations:
+        table.add_row(
+            f"{event.epoch:.2f}".rstrip("0").rstrip("."),
+            metric("loss", event.train_loss),
+            *(metric(name, event.metrics[name]) for name in names),
+            duration(event.training_seconds),
+            duration(event.validation_seconds),
+            "★ best" if [event.step] == best else "",
+        )
+    return table
+
+
+def parameter_lines(table: ParameterTable, what: str) -> list[Text]:
+    """The parameter table as both tutorials print it."""
+    lines = [
+        Text(f"The {what} model has {table.tensors} different named parameters ({table.elements:,} values).")
+    ]
+    sections = (
+        ("Embedding Layer", table.embedding),
+        ("First Transformer", table.first_block),
+        ("Output Layer", table.output),
+    )
+    for title, parameters in sections:
+        lines += [Text(""), Text(f"==== {title} ====", style="bold"), Text("")]
+        lines += [_parameter_line(parameter) for parameter in parameters]
+    return lines
+
+
+def _parameter_line(parameter: Parameter) -> Text:
+    name, shape = parameter
+    shown = f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
+    return Text(f"{name:<55} {shown:>14}")

@@ -1,0 +1,74 @@
+"""From what a user asks for to a run that is ready to launch: every check before anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from bioforge.data import store as data_store
+from bioforge.data.split import train_and_validation
+from bioforge.errors import UserError
+from bioforge.files import human_size
+from bioforge.models import catalog
+from bioforge.models.bases import check_family, default_base, resolve, weights_of
+from bioforge.models.catalog import Task
+from bioforge.paths import Home, check_name
+from bioforge.runs import folder, recipe
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.recipe import Recipe
+
+_DISK_FACTOR = 11
+"""Two checkpoints and one being written, three times the weights each; the best weights and their successor."""
+
+
+def build_recipe(
+    task: Task, base: str | None, preset: str, settings: list[str], seed: int | None = None
+) -> Recipe:
+    """A preset, the base's own learning rate where it has one, then the user's settings.
+
+    Raises UserError for unknown presets and settings.
+    """
+    known = catalog.find(base) if base else None
+    wish = dict(known.learning_rates).get(task) if known else None
+    chosen = recipe.override(recipe.preset(task, preset, wish), settings)
+    return chosen if seed is None else replace(chosen, seed=recipe.parse_value("seed", str(seed)))
+
+
+def new_run(
+    home: Home,
+    task: Task,
+    data: str,
+    base: str | None = None,
+    preset: str = "balanced",
+    settings: list[str] | None = None,
+    seed: int | None = None,
+    model: str | None = None,
+    replace_model: bool = False,
+) -> RunFolder:
+    """Check everything that can be checked without torch, then write the run's folder.
+
+    Raises UserError, with nothing written, where data, base, recipe, name or disk will not do.
+    """
+    loaded = data_store.load(home, data)
+    if loaded.info.kind != task:
+        raise UserError(
+            f"data set '{data}' holds {'biographies' if loaded.info.kind == 'bios' else 'judged sentences'}; "
+            f"train on it with: bioforge train {loaded.info.kind} {data}"
+        )
+    base = base or default_base(home, task)
+    chosen = build_recipe(task, base, preset, settings or [], seed)
+    local = resolve(home, base)
+    check_family(local, task)
+    train_and_validation(loaded, chosen.validation_fraction, chosen.seed, chosen.official_validation)
+    if model is not None:
+        check_name(model, "model")
+        if (home.models / model).exists() and not replace_model:
+            raise UserError(f"a model '{model}' exists; choose another --name or pass --replace")
+    needed = _DISK_FACTOR * sum(path.stat().st_size for path in weights_of(local.folder))
+    existing = next(parent for parent in [home.root, *home.root.parents] if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
+        )
+    return folder.create(home, chosen, loaded.info, local, model=model or data, replace=replace_model)
