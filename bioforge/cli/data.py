@@ -124,7 +124,7 @@ def _summary(info: DataInfo) -> list[str]:
 def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     """The length distribution in words, and in tokens where a base is here to count them."""
     from bioforge.errors import UserError
-    from bioforge.models.bases import default_base, length_limit, read_config, resolve
+    from bioforge.models.bases import LONGEST, default_base, length_limit, read_config, resolve
     from bioforge.models.tokenization import token_counts
     from bioforge.reporting.histogram import histogram
 
@@ -137,7 +137,7 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
             raise
         note(f"tokens are not counted: {error}")
         return
-    limit = length_limit(read_config(local.folder))
+    limit = min(length_limit(read_config(local.folder)) or LONGEST, LONGEST)
     title = Text(f"tokens a text ({local.name})", style="bold")
     show("", title, *histogram(token_counts(local.folder, texts), limit=limit))
 

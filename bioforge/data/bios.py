@@ -6,6 +6,7 @@ import csv
 import difflib
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA
 MAX_CELL = 5_000_000
 _DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 _SAMPLE_RECORDS = 50
+_END = "end"
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ def read_bios(
     Raises UserError, naming file and row, for whatever cannot be read exactly.
     """
     text, encoding = decode(read_bytes(path), str(path))
+    if not text.strip():
+        raise UserError(f"{path} is empty")
     delimiter: str | None = None
     ragged = 0
     if _is_json(path, text):
@@ -59,13 +64,19 @@ def read_bios(
         header, records, ragged = _csv_records(path, text, delimiter, skip_ragged)
         columns = header
     if not records:
-        raise UserError(f"{path} has a header and no rows")
+        if ragged:
+            raise UserError(f"{path}: all {ragged:,} rows have more or fewer fields than the header")
+        raise UserError(f"{path} {'holds no rows' if delimiter is None else 'has a header and no rows'}")
     chosen, guessed = _choose_column(path, columns, column, records)
     texts, rows, empty = [], [], 0
     for row, record in records:
         value = record.get(chosen)
         if value is not None and not isinstance(value, str):
             raise UserError(f"{path}, row {row}: '{chosen}' is {type(value).__name__}, not text")
+        if _LONE_SURROGATE.search(value or ""):
+            raise UserError(
+                f"{path}, row {row}: '{chosen}' holds half a character (a lone \\ud800 to \\udfff)"
+            )
         cleaned = (value or "").replace("\r\n", "\n").replace("\r", "\n").strip()
         if cleaned in MISSING:
             empty += 1
@@ -108,12 +119,15 @@ def _parse_json(path: Path, text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        where = where or f", line {error.lineno}"
         raise UserError(f"{path}{where}: not valid JSON ({error.msg} at column {error.colno})") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}{where}: JSON that cannot be read ({error})") from error
 
 
-def _reader(text: str, delimiter: str, *, strict: bool = False) -> Any:
+def _reader(text: str, delimiter: str) -> Any:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
 
 
 def _find_delimiter(text: str, column: str | None, path: Path) -> str:
@@ -185,14 +199,15 @@ def _count(number: int, noun: str) -> str:
 
 def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
     """The lenient reader takes a quotation mark left open as a cell that holds the rest of the file."""
-    reader = _reader(text, delimiter, strict=True)
-    start = 1
-    try:
-        for _ in reader:
-            start = reader.line_num + 1
-    except csv.Error as error:
-        if "unexpected end of data" in str(error):
-            raise UserError(f"{path}, line {start}: a quotation mark is opened and never closed") from error
+    # A line put after the end is a record of its own, unless a quotation mark is open there.
+    reader = _reader(f"{text}\n{_END}", delimiter)
+    start = next_start = 1
+    closed = False
+    for record in reader:
+        start, next_start = next_start, reader.line_num + 1
+        closed = record == [_END]
+    if not closed:
+        raise UserError(f"{path}, line {start}: a quotation mark is opened and never closed")
 
 
 def _choose_column(

@@ -9,6 +9,7 @@ import csv
 import io
 import stat
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +40,8 @@ class Judgement:
     split: str
     source: str
     mark: str
+    row: int
+    """1-based row in its file."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def _files_of_zip(path: Path) -> list[tuple[str, str, bytes]]:
             return [
                 (f"{path}!{found[s].filename}", _SPLIT_OF_FILE[s], archive.read(found[s])) for s in chosen
             ]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path} is a damaged or truncated zip ({error}); download it again") from error
     except (RuntimeError, NotImplementedError, EOFError, OSError) as error:
         raise UserError(f"{path} cannot be unpacked: {error}") from error
@@ -116,7 +119,7 @@ def _refuse_hostile(path: Path, members: list[zipfile.ZipInfo]) -> None:
     total = 0
     for info in members:
         name = PurePosixPath(info.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+        if name.is_absolute() or ".." in name.parts or any(":" in part for part in name.parts[:1]):
             raise UserError(f"{path} holds '{info.filename}', a path that leads outside it; not imported")
         if stat.S_ISLNK(info.external_attr >> 16):
             raise UserError(f"{path} holds '{info.filename}', a link; not imported")
@@ -148,9 +151,10 @@ def _choose_files(stems: list[str], where: str) -> list[str]:
 def _parse(where: str, text: str, split: str) -> tuple[list[Judgement], int]:
     lines = text.split("\n")
     first = lines[0].rstrip("\r")
-    columns = [cell.strip().lower() for cell in first.split("\t" if "\t" in first else ",")]
+    delimiter = "\t" if "\t" in first else ","
+    cells = first.split("\t") if delimiter == "\t" else next(csv.reader([first]), [])
+    columns = [cell.strip().lower() for cell in cells]
     if "sentence" in columns or "text" in columns:
-        delimiter = "\t" if "\t" in first else ","
         return _parse_header_form(where, text, split, columns, delimiter)
     return _parse_four_columns(where, lines, split)
 
@@ -173,7 +177,9 @@ def _parse_four_columns(where: str, lines: list[str], split: str) -> tuple[list[
             empty += 1
             continue
         rows.append(
-            Judgement(sentence.strip(), _label(where, number, label), split, source.strip(), mark.strip())
+            Judgement(
+                sentence.strip(), _label(where, number, label), split, source.strip(), mark.strip(), number
+            )
         )
     return rows, empty
 
@@ -193,11 +199,16 @@ def _parse_header_form(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
+        strict=True,
     )
-    next(reader)
+    records: list[list[str]] = []
+    try:
+        records += reader
+    except csv.Error as error:
+        raise UserError(f"{where}, row {len(records)}: {error}; is a quotation mark left open?") from error
     rows: list[Judgement] = []
     empty = 0
-    for number, cells in enumerate(reader, 1):
+    for number, cells in enumerate(records[1:], 1):
         if not cells:
             continue
         if len(cells) != len(columns):
@@ -209,7 +220,7 @@ def _parse_header_form(
             empty += 1
             continue
         source = cells[source_at].strip() if source_at is not None else ""
-        rows.append(Judgement(sentence, _label(where, number, cells[label_at]), split, source, ""))
+        rows.append(Judgement(sentence, _label(where, number, cells[label_at]), split, source, "", number))
     return rows, empty
 
 

@@ -75,7 +75,8 @@ def _strictly(raw: bytes, encoding: str, where: str) -> str:
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
+        before = error.object[: error.start].decode(encoding, "ignore")
+        line = before.count("\n") + 1
         raise UserError(
             f"{where}, line {line}: damaged {encoding.upper()} ({error.reason}); save it as UTF-8"
         ) from error

@@ -93,21 +93,17 @@ def rows_of_bios(file: BiosFile, *, drop_duplicates: bool = False) -> list[Row]:
 
 
 def rows_of_cola(file: ColaFile) -> list[Row]:
-    numbers: Counter[str] = Counter()
-    rows = []
-    for judgement in file.judgements:
-        numbers[judgement.split] += 1
-        rows.append(
-            Row(
-                judgement.sentence,
-                numbers[judgement.split],
-                judgement.split,
-                judgement.label,
-                judgement.source,
-                judgement.mark,
-            )
+    return [
+        Row(
+            judgement.sentence,
+            judgement.row,
+            judgement.split,
+            judgement.label,
+            judgement.source,
+            judgement.mark,
         )
-    return rows
+        for judgement in file.judgements
+    ]
 
 
 def word_counts(rows: list[Row]) -> WordCounts:
@@ -158,8 +154,8 @@ def add(
         with new_folder(target) as folder:
             (folder / "rows.jsonl").write_bytes(payload)
             write_json(folder / "data.json", asdict(described))
-            for path in folder.iterdir():
-                path.chmod(0o444)
+            for written in folder.iterdir():
+                written.chmod(0o444)
     except FileExistsError:
         return add(home, name, kind, rows, path, file)
     return described
@@ -213,5 +209,11 @@ def load(home: Home, name: str) -> DataSet:
 
 
 def remove(home: Home, name: str) -> None:
-    info(home, name)
-    remove_folder(home.data / name)
+    """Remove a data set, a damaged one too.
+
+    Raises UserError where there is no such data set.
+    """
+    folder = home.data / check_name(name, "data")
+    if not folder.is_dir():
+        info(home, name)
+    remove_folder(folder)

@@ -60,7 +60,7 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
     encoded = objective.encode(rows)
     losses = np.zeros(len(rows))
     for batch in in_order_of_length(encoded.lengths, 16, _MAX_TOKENS):
-        at_positions, _ = objective.losses(model, [encoded.examples[i] for i in batch], model.device)
+        _, at_positions = objective.losses(model, [encoded.examples[i] for i in batch], model.device)
         losses[batch] = at_positions.sum(-1).double().cpu().numpy()
     targets = np.array([objective.targets(example) for example in encoded.examples])
     read = np.array([len(decode(tokenizer, example.ids).encode()) for example in encoded.examples])

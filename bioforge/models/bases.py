@@ -24,6 +24,8 @@ from bioforge.models.catalog import (
 )
 from bioforge.paths import Home
 
+LONGEST = 1024
+"""Longest training input in tokens unless a recipe asks for more, whatever the base could take."""
 _MASKED_LM_TYPES = ("MaskedLM", "ForPreTraining")
 
 

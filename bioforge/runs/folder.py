@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -191,7 +190,9 @@ class RunFolder:
         started, latest, validated, ending = _edges(self.events)
         status: Status
         if self.is_alive():
-            status = "running" if latest or started else "starting"
+            status = "starting" if started is None else "running"
+        elif self._is_launching():
+            status = "starting"
         elif isinstance(ending, Finished):
             status = "finished"
         elif isinstance(ending, Stopped):
@@ -199,7 +200,7 @@ class RunFolder:
         elif isinstance(ending, Failed):
             status = "failed"
         else:
-            status = "starting" if self._was_just_launched() else "interrupted"
+            status = "interrupted"
         metrics = validated.metrics if validated else {}
         message = ""
         if isinstance(ending, Finished) and status == "finished":
@@ -220,11 +221,12 @@ class RunFolder:
             eta_seconds=latest.eta_seconds if latest and status == "running" else 0.0,
         )
 
-    def _was_just_launched(self) -> bool:
-        """Between the launch and the worker's first word there is a process and no lock."""
+    def _is_launching(self) -> bool:
+        """Between its launch and its first word a worker is a process without the lock."""
         try:
             launch = read_json(self.launch)
-            return not self.events.exists() and _is_process(int(launch["pid"]))
+            spoken = self.events.stat().st_mtime if self.events.exists() else 0.0
+            return spoken < launch["time"] and _is_process(launch["pid"], launch["created"])
         except (OSError, ValueError, KeyError):
             return False
 
@@ -232,14 +234,15 @@ class RunFolder:
         return read_all(self.events)
 
 
-def _is_process(pid: int) -> bool:
+def _is_process(pid: int, created: float) -> bool:
+    """Whether that very process lives: process numbers are used again, and a dead child lingers as a zombie."""
+    import psutil
+
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        process = psutil.Process(pid)
+        return bool(process.create_time() == created and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
         return False
-    except OSError:
-        return True
-    return True
 
 
 def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, Event | None]:

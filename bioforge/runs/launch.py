@@ -8,18 +8,13 @@ import sys
 import time
 from typing import Any
 
+import psutil
+
 from bioforge.errors import UserError
 from bioforge.files import write_json
 from bioforge.runs.folder import RunFolder
 
 WORKER = "bioforge.training.worker"
-_KEEP_FREED_MEMORY = {
-    # glibc hands large tensors back to the system at every step and faults them in again at the next:
-    # 4.3 s a step became 2.5 s (SmolLM2 135M, 8 x 160 tokens, two cores). See docs/decisions/0005-memory.md.
-    "MALLOC_MMAP_THRESHOLD_": "4000000000",
-    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-    "MALLOC_TOP_PAD_": "500000000",
-}
 
 
 def launch(run: RunFolder) -> subprocess.Popen[bytes]:
@@ -32,7 +27,6 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
     run.control.write_text("", encoding="utf-8")
     command = [sys.executable, "-m", WORKER, str(run.path)]
     environment = {
-        **_KEEP_FREED_MEMORY,
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",
@@ -50,5 +44,6 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
             env=environment,
             **detached,
         )
-    write_json(run.launch, {"pid": process.pid, "time": time.time(), "command": command})
+    created = psutil.Process(process.pid).create_time()
+    write_json(run.launch, {"pid": process.pid, "created": created, "time": time.time(), "command": command})
     return process

@@ -16,14 +16,13 @@ from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
-from bioforge.models.bases import LocalBase, length_limit
+from bioforge.models.bases import LONGEST, LocalBase, length_limit
 from bioforge.models.loading import load_model, load_tokenizer
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 from bioforge.training.objective import Encoded, Judging, Objective, Writing
 
-_LONGEST = 1024
 TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"}
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
 
@@ -139,4 +138,4 @@ def _max_length(model: PreTrainedModel, recipe: Recipe) -> int:
     limit = length_limit(model.config.to_dict())
     if recipe.max_length and limit and recipe.max_length > limit:
         raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
-    return recipe.max_length or min(limit or _LONGEST, _LONGEST)
+    return recipe.max_length or min(limit or LONGEST, LONGEST)

@@ -73,7 +73,6 @@ class Loop:
         )
         self.model = job.model.to(accelerator.device)
         self.optimizer = adamw(self.model, job.recipe)
-        self.wrapped = accelerator.prepare(self.model)
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
@@ -81,7 +80,7 @@ class Loop:
 
     def run(self) -> Outcome:
         progress = self.progress
-        self.wrapped.train()
+        self.model.train()
         while progress.step < self.total:
             for step in self._remaining_steps():
                 self._train_step(step)
@@ -132,8 +131,8 @@ class Loop:
             group["lr"] = rate
         loss = torch.zeros((), device=self.accelerator.device)
         for batch in examples:
-            loss_sum, _ = job.objective.loss_sum(self.wrapped, batch, self.accelerator.device)
-            mean = loss_sum / targets
+            with self.accelerator.autocast():
+                mean = job.objective.loss_sum(self.model, batch, self.accelerator.device) / targets
             self.accelerator.backward(mean)
             loss += mean.detach()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
@@ -198,9 +197,10 @@ class Loop:
     def _validate(self) -> None:
         job, progress = self.job, self.progress
         started = time.monotonic()
-        metrics, probabilities = validate(
-            self.wrapped, job.objective, job.validation, self.recipe.batch_size * 2, self.accelerator.device
-        )
+        with self.accelerator.autocast():
+            metrics, probabilities = validate(
+                self.model, job.objective, job.validation, self.recipe.batch_size * 2, self.accelerator.device
+            )
         seconds = time.monotonic() - started
         self.pace.validation_seconds = seconds
         if not math.isfinite(metrics["loss"]):

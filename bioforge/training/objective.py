@@ -18,6 +18,7 @@ from bioforge.data.store import Row
 from bioforge.models.batching import mask as mask_of
 from bioforge.models.batching import pad
 from bioforge.runs.recipe import Recipe
+from bioforge.training.head import language_model_loss
 
 _IGNORED = -100
 
@@ -48,8 +49,8 @@ class Objective(Protocol):
 
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summed loss (a float32 scalar) and logits."""
+    ) -> torch.Tensor:
+        """Loss summed over all targets, a float32 scalar."""
         ...
 
 
@@ -93,14 +94,13 @@ class Writing:
 
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        losses, logits = self.losses(model, examples, device)
-        return losses.sum(), logits
+    ) -> torch.Tensor:
+        return self.losses(model, examples, device)[0]
 
     def losses(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Loss at each position, `(batch, width)`, 0 where there is nothing to predict; and logits."""
+        """Summed loss, and the loss at each position `(batch, width)`, 0 where there is nothing to predict."""
         ids = [example.ids for example in examples]
         inputs = pad(ids, self.padding, self._width).to(device)
         if self.recipe.loss_on_padding:
@@ -111,13 +111,8 @@ class Writing:
             # learnt. A causal model needs no mask for padding on the right, and is faster without one.
             targets = pad(ids, _IGNORED, self._width).to(device)
             mask = None
-        logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
-        # The labels move one place, not the logits: those are large, and would be copied.
         labels = F.pad(targets[:, 1:], (0, 1), value=_IGNORED)
-        flat = F.cross_entropy(
-            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=_IGNORED, reduction="none"
-        )
-        return flat.view_as(labels), logits
+        return language_model_loss(model, inputs, mask, labels, _IGNORED)
 
 
 @dataclass(frozen=True)
@@ -146,11 +141,19 @@ class Judging:
 
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> torch.Tensor:
+        labels = torch.tensor([example.label for example in examples], device=device)
+        return F.cross_entropy(
+            self.logits(model, examples, device), labels, ignore_index=_IGNORED, reduction="sum"
+        )
+
+    def logits(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> torch.Tensor:
+        """Scores of unacceptable and acceptable, `(batch, 2)`, float32."""
         width = self.max_length if self.recipe.padding == "max_length" else 0
         ids = [example.ids for example in examples]
         inputs = pad(ids, self.padding, width).to(device)
         mask = mask_of(ids, width).to(device)
-        logits = model(input_ids=inputs, attention_mask=mask).logits
-        labels = torch.tensor([example.label for example in examples], device=device)
-        return F.cross_entropy(logits.float(), labels, ignore_index=_IGNORED, reduction="sum"), logits
+        scores: torch.Tensor = model(input_ids=inputs, attention_mask=mask).logits
+        return scores.float()

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
-from bioforge.training.objective import Encoded, Objective
+from bioforge.training.objective import Encoded, Judging, Objective
 
 _MAX_TOKENS = 4096
 """In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
@@ -27,24 +27,29 @@ def validate(
     was_training = model.training
     model.eval()
     total, targets = 0.0, 0
-    judging = rows.examples[0].label >= 0
-    probabilities = [0.0] * len(rows.examples)
+    probabilities: dict[int, float] = {}
     for batch in in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS):
         examples = [rows.examples[index] for index in batch]
-        loss, logits = objective.loss_sum(model, examples, device)
-        total += loss.item()
         targets += sum(objective.targets(example) for example in examples)
-        if judging:
-            for index, probability in zip(batch, logits.float().softmax(-1)[:, 1].tolist(), strict=True):
-                probabilities[index] = probability
+        if isinstance(objective, Judging):
+            scores = objective.logits(model, examples, device).log_softmax(-1).tolist()
+            for index, example, (bad, good) in zip(batch, examples, scores, strict=True):
+                total -= good if example.label == 1 else bad
+                probabilities[index] = math.exp(good)
+        else:
+            total += objective.loss_sum(model, examples, device).item()
     model.train(was_training)
     mean = total / targets
-    if not judging:
+    if not isinstance(objective, Judging):
         return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, []
     labels = [example.label for example in rows.examples]
-    predictions = [int(probability >= 0.5) for probability in probabilities]
-    metrics = {"loss": mean, "accuracy": accuracy(labels, predictions), "mcc": mcc(labels, predictions)}
-    return metrics, probabilities
+    in_order = [probabilities[index] for index in range(len(labels))]
+    predictions = [int(probability >= 0.5) for probability in in_order]
+    return {
+        "loss": mean,
+        "accuracy": accuracy(labels, predictions),
+        "mcc": mcc(labels, predictions),
+    }, in_order
 
 
 def score(metrics: dict[str, float]) -> float:

@@ -1,0 +1,85 @@
+"""A language model's output layer and its loss in one step, without ever holding all logits.
+
+The logits of 8 texts of 1,024 tokens over 50,000 entries take 1.6 GB in float32, and several copies of them
+live at once. Here they exist for `_CHUNK` positions at a time, and the gradients are formed on the spot, so
+nothing is computed twice (the idea of Liger's fused linear cross entropy, Hsu et al. 2024).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+_CHUNK = 512
+_PLAIN_HEADS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "gpt_neox", "opt"})
+"""Model types whose logits are `hidden @ weight.T` and nothing else: no scale, no cap, no bias."""
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Summed loss, and the loss at each position `(n,)`, for `hidden (n, d)`, `weight (v, d)` and `labels (n,)`."""
+        inputs, matrix = hidden.to(dtype), weight.to(dtype)
+        learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        losses = torch.empty(len(labels), device=hidden.device)
+        grad_hidden = torch.empty_like(inputs) if learning else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learning else None
+        for start in range(0, len(labels), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            target = labels[part, None]
+            logits = (inputs[part] @ matrix.T).float()
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            losses[part] = (normaliser - logits.gather(1, target)).squeeze(1)
+            if grad_hidden is not None and grad_weight is not None:
+                logits.sub_(normaliser).exp_()
+                logits.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
+                slope = logits.to(dtype)
+                grad_hidden[part] = slope @ matrix
+                grad_weight += slope.T @ inputs[part]
+        if grad_hidden is not None and grad_weight is not None:
+            ctx.save_for_backward(grad_hidden.to(hidden.dtype), grad_weight.to(weight.dtype))
+        ctx.mark_non_differentiable(losses)
+        return losses.sum(), losses
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        return grad_hidden * grads[0], grad_weight * grads[0], None, None
+
+
+def is_plain(model: PreTrainedModel) -> bool:
+    """Whether the model's logits are its last hidden states times one matrix."""
+    head = model.get_output_embeddings()
+    return model.config.model_type in _PLAIN_HEADS and getattr(head, "bias", None) is None
+
+
+def language_model_loss(
+    model: PreTrainedModel,
+    inputs: torch.Tensor,
+    mask: torch.Tensor | None,
+    labels: torch.Tensor,
+    ignored: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Summed next-token loss over `labels (batch, width)`, and the loss at each of its positions.
+
+    `labels` stand where they are predicted: at each position the token that follows. Positions that hold
+    `ignored` cost nothing, neither in the loss nor in the output layer. Only the sum can be learnt from.
+    """
+    wanted = labels != ignored
+    at_positions = torch.zeros(labels.shape, device=labels.device)
+    if is_plain(model):
+        hidden = model.base_model(input_ids=inputs, attention_mask=mask, use_cache=False).last_hidden_state
+        head: Any = model.get_output_embeddings()
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+        total, losses = _HeadLoss.apply(hidden[wanted], head.weight, labels[wanted], dtype)  # type: ignore[no-untyped-call]
+    else:
+        logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
+        losses = torch.nn.functional.cross_entropy(logits[wanted].float(), labels[wanted], reduction="none")
+        total = losses.sum()
+    at_positions[wanted] = losses.detach()
+    return total, at_positions

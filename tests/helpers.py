@@ -1,0 +1,70 @@
+"""Running a worker inside the test process, and commands outside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from bioforge.models.catalog import Task
+from bioforge.paths import Home
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.start import new_run
+
+
+def make_run(
+    home: Home, task: Task, data: str, base: Path, *, preset: str = "quick", **settings: Any
+) -> RunFolder:
+    words = [f"{key}={value}" for key, value in settings.items()]
+    return new_run(home, task, data, str(base), preset, words)
+
+
+def work(run: RunFolder) -> int:
+    """Do a run in this process, with the signal handlers put back afterwards."""
+    from accelerate.state import AcceleratorState
+
+    from bioforge.training.worker import main
+
+    # A worker is a process of its own; Accelerate's state is one a process.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    try:
+        return main([str(run.path)])
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    return dict(load_file(folder / "model.safetensors"))
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Bit for bit."""
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(bool((first[name] == second[name]).all()) for name in first)
+
+
+def bioforge(
+    *arguments: str, stdin: str | bytes = b"", timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user would."""
+    raw = subprocess.run(
+        [sys.executable, "-m", "bioforge", *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    return subprocess.CompletedProcess(raw.args, raw.returncode, raw.stdout.decode(), raw.stderr.decode())
+
+
+def everything_in(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

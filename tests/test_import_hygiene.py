@@ -1,0 +1,64 @@
+"""Start-up is a feature: what is light must stay light, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "torch",
+    "transformers",
+    "accelerate",
+    "pandas",
+    "sklearn",
+    "numpy",
+    "scipy",
+    "textual",
+    "plotext",
+    "gguf",
+}
+LIGHT_COMMANDS = [
+    ["--help"],
+    ["--version"],
+    ["train", "bios", "--help"],
+    ["runs", "list"],
+    ["models", "list"],
+    ["data", "list"],
+    ["paths"],
+]
+PROBE = """
+import json, sys
+sys.argv = ["bioforge", *json.loads(sys.argv[1])]
+from bioforge.__main__ import main
+try:
+    main()
+except SystemExit as left:
+    code = left.code
+sys.stderr.write("\\n" + json.dumps([code or 0, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+@pytest.mark.parametrize("arguments", LIGHT_COMMANDS, ids=" ".join)
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    code, loaded = json.loads(result.stderr.splitlines()[-1])
+    assert code == 0
+    assert HEAVY & set(loaded) == set()
+
+
+def test_importing_the_package_loads_nothing_at_all() -> None:
+    code = "import sys, bioforge; print(len(sys.modules))"
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys; print(len(sys.modules))"], capture_output=True, check=True
+    )
+    ours = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert int(ours.stdout) - int(bare.stdout) <= 3

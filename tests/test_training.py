@@ -1,0 +1,334 @@
+"""What a run promises: exact accumulation, exact resume, no trace of watching, honest endings."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import torch
+
+from bioforge.data.store import DataInfo
+from bioforge.files import write_json
+from bioforge.models import store
+from bioforge.paths import Home
+from bioforge.runs import control
+from bioforge.runs.events import (
+    Checkpoint,
+    Event,
+    EventReader,
+    Failed,
+    Finished,
+    Sample,
+    Started,
+    Step,
+    Stopped,
+    Validation,
+    Warning,
+)
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.launch import launch
+from bioforge.training import checkpoint, job
+from bioforge.training.optimizer import adamw, learning_rate
+from tests.helpers import make_run, same_weights, weights, work
+
+E = TypeVar("E", bound=Event)
+LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
+
+
+def of_kind(run: RunFolder, kind: type[E]) -> list[E]:
+    return [event for event in run.history() if isinstance(event, kind)]
+
+
+def no_dropout(base: Path, target: Path) -> Path:
+    shutil.copytree(base, target)
+    config = json.loads((target / "config.json").read_text())
+    for key in (
+        "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+    ):
+        if key in config:
+            config[key] = 0.0
+    config["classifier_dropout"] = 0.0
+    write_json(target / "config.json", config)
+    return target
+
+
+@pytest.mark.parametrize("task", ["bios", "cola"])
+def test_accumulating_four_twos_equals_one_eight(
+    task: Any,
+    home: Home,
+    djs: DataInfo,
+    sentences: DataInfo,
+    tiny_gpt2: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+) -> None:
+    base = no_dropout(tiny_gpt2 if task == "bios" else tiny_bert, tmp_path / "base")
+    data = "djs" if task == "bios" else "sentences"
+    # 36 and 180 rows do not divide by 8: the last step of each epoch is short on both sides.
+    common = {**LAST, "bucketing": False, "max_length": 96, "epochs": 2, "sample_every": 0, "clip_norm": 0.5}
+    whole = make_run(home, task, data, base, batch_size=8, **common)
+    parts = make_run(home, task, data, base, batch_size=2, accumulate=4, **common)
+    assert work(whole) == work(parts) == 0
+    one, other = of_kind(whole, Step), of_kind(parts, Step)
+    assert len(one) == len(other)
+    assert [e.loss for e in one] == pytest.approx([e.loss for e in other], abs=1e-5)
+    assert [e.grad_norm for e in one] == pytest.approx([e.grad_norm for e in other], rel=1e-4)
+    first, second = weights(whole.best), weights(parts.best)
+    for name, tensor in first.items():
+        assert torch.allclose(tensor, second[name], atol=1e-5), name
+
+
+def test_validation_and_samples_leave_no_trace(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    common = {**LAST, "max_length": 64, "epochs": 2}
+    quiet = make_run(home, "bios", "djs", tiny_gpt2, sample_every=0, **common)
+    busy = make_run(
+        home, "bios", "djs", tiny_gpt2, sample_every=1, sample_tokens=5, validate_every=2, **common
+    )
+    assert work(quiet) == work(busy) == 0
+    assert len(of_kind(busy, Sample)) == 10
+    assert len(of_kind(busy, Validation)) > len(of_kind(quiet, Validation))
+    assert same_weights(quiet.best, busy.best)
+
+
+def test_the_same_recipe_twice_gives_the_same_weights_and_another_seed_does_not(
+    home: Home, sentences: DataInfo, tiny_bert: Path
+) -> None:
+    runs = [make_run(home, "cola", "sentences", tiny_bert, epochs=1, seed=seed, **LAST) for seed in (1, 1, 2)]
+    assert [work(run) for run in runs] == [0, 0, 0]
+    assert same_weights(runs[0].best, runs[1].best)
+    assert not same_weights(runs[0].best, runs[2].best)
+
+
+def test_stopped_and_resumed_equals_never_stopped(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    common = {**LAST, "max_length": 64, "epochs": 2, "sample_every": 2, "sample_tokens": 4}
+    straight = make_run(home, "bios", "djs", tiny_gpt2, **common)
+    halting = make_run(home, "bios", "djs", tiny_gpt2, **common)
+    assert work(straight) == 0
+    for _ in range(3):
+        # The request is read after the first step of each session.
+        control.send(halting.control, "stop")
+        assert work(halting) == 0
+        assert halting.state().status == "stopped"
+        halting.control.write_text("")
+    assert work(halting) == 0
+    assert halting.state().status == "finished"
+    assert same_weights(straight.best, halting.best)
+    ours, theirs = of_kind(halting, Step), of_kind(straight, Step)
+    assert [(e.step, e.loss) for e in ours] == [(e.step, e.loss) for e in theirs]
+    assert [e.train_loss for e in of_kind(halting, Validation)] == [
+        e.train_loss for e in of_kind(straight, Validation)
+    ]
+
+
+def test_killed_and_resumed_equals_never_killed(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
+    common = {**LAST, "epochs": 30, "batch_size": 16, "checkpoint_minutes": 0.001}
+    straight = make_run(home, "cola", "sentences", tiny_bert, **common)
+    assert work(straight) == 0
+    killed = make_run(home, "cola", "sentences", tiny_bert, **common)
+    process = launch(killed)
+    reader = EventReader(killed.events)
+    saved = 0
+    deadline = time.monotonic() + 120
+    while saved < 3 and time.monotonic() < deadline:
+        saved += sum(isinstance(event, Checkpoint) for event in reader.poll())
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert saved >= 3
+    assert killed.state().status == "interrupted"
+    assert work(killed) == 0
+    resumed = of_kind(killed, Started)[-1]
+    assert 0 < resumed.step < resumed.steps
+    assert same_weights(straight.best, killed.best)
+
+
+def test_a_second_worker_is_refused_and_a_signal_saves(
+    home: Home, sentences: DataInfo, tiny_bert: Path
+) -> None:
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=1000, validations_per_epoch=1)
+    process = launch(run)
+    assert run.state().status == "starting"
+    reader = EventReader(run.events)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not any(isinstance(event, Step) for event in reader.poll()):
+        time.sleep(0.02)
+    assert run.state().status == "running"
+    from bioforge.errors import UserError
+
+    with pytest.raises(UserError, match="already running"):
+        launch(run)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert run.state().status == "stopped"
+    whole, damaged = checkpoint.newest(run.checkpoints)
+    assert whole is not None and not damaged
+    assert checkpoint.read_progress(whole).step == run.state().step
+
+
+def test_a_damaged_checkpoint_is_passed_over(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=3, **LAST)
+    straight = make_run(home, "cola", "sentences", tiny_bert, epochs=3, **LAST)
+    assert work(straight) == 0
+    for _ in range(2):
+        control.send(run.control, "stop")
+        work(run)
+    newest, _ = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    file = newest / "model" / "model.safetensors"
+    raw = bytearray(file.read_bytes())
+    raw[-5] ^= 1
+    file.write_bytes(bytes(raw))
+    run.control.write_text("")
+    assert work(run) == 0
+    assert any("damaged" in event.message for event in of_kind(run, Warning))
+    assert same_weights(straight.best, run.best)
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_more_than_itself(
+    home: Home, sentences: DataInfo, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=2)
+    monkeypatch.setattr(checkpoint, "write_json", full)
+    assert work(run) == 0
+    assert any("No space left" in event.message for event in of_kind(run, Warning))
+    assert run.state().status == "finished"
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rows(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(
+        home, "bios", "djs", tiny_gpt2, max_length=32, learning_rate=1, warmup_steps=0, clip_norm=0, epochs=400,
+        weight_decay=1, epsilon=0, sample_every=0, validate_every=10**6, precision="fp32",
+    )  # fmt: skip
+    config = json.loads((tiny_gpt2 / "config.json").read_text())
+    assert config["model_type"] == "gpt2"
+    code = work(run)
+    (failed,) = of_kind(run, Failed)
+    assert code == 2
+    assert "learning_rate" in failed.message and "rows" in failed.message
+    assert run.state().status == "failed"
+
+
+def test_early_stopping_keeps_the_best_and_not_the_last(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(
+        home, "bios", "djs", tiny_gpt2, max_length=64, epochs=60, learning_rate=0.03, warmup_steps=0,
+        patience=2, keep="best", sample_every=0,
+    )  # fmt: skip
+    assert work(run) == 0
+    validations = of_kind(run, Validation)
+    (finished,) = of_kind(run, Finished)
+    losses = [event.metrics["loss"] for event in validations]
+    assert len(losses) < 60 and "no better validation in 2" in finished.reason
+    assert finished.best_step == validations[losses.index(min(losses))].step != validations[-1].step
+    assert finished.metrics["loss"] == pytest.approx(min(losses), abs=0.02)
+    assert [event.best for event in validations][-2:] == [False, False]
+
+
+def test_what_a_finished_judge_is_published_with(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=2)
+    assert work(run) == 0
+    info = store.info(home, "sentences")
+    assert info.task == "cola" and info.run == run.name and info.data_fingerprint == sentences.fingerprint
+    assert info.threshold is not None and 0 < info.threshold < 1
+    assert {"loss", "accuracy", "mcc", "mcc_at_threshold"} <= info.metrics.keys()
+    assert not run.checkpoints.exists()
+    card = (home.models / "sentences" / "README.md").read_text()
+    assert sentences.fingerprint[:16] in card
+
+
+def test_a_sample_on_request_uses_its_prompt(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0, sample_tokens=3)
+    control.send(run.control, "sample", prompt="Born in Lagos")
+    control.send(run.control, "save")
+    assert work(run) == 0
+    (sample,) = of_kind(run, Sample)
+    assert sample.text.startswith("Born in Lagos")
+    assert of_kind(run, Checkpoint)[0].step == 1
+
+
+def test_long_texts_are_counted_and_still_end(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=40, epochs=1)
+    prepared = job.prepare(run, None)
+    end = prepared.tokenizer.eos_token_id
+    assert prepared.train.truncated == len(prepared.train.examples) > 0
+    assert all(len(e.ids) == 40 and e.ids[0] == end and e.ids[-1] == end for e in prepared.train.examples)
+    tutorial = make_run(home, "bios", "djs", tiny_gpt2, preset="tutorial", max_length=40)
+    theirs = job.prepare(tutorial, None)
+    assert all(e.ids[-1] != end for e in theirs.train.examples)
+    assert theirs.train.examples[0].ids[0] == theirs.tokenizer.convert_tokens_to_ids("<|startoftext|>")
+
+
+def test_a_text_that_spells_a_special_token_stays_text(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    from bioforge.data.store import Row
+
+    prepared = job.prepare(make_run(home, "bios", "djs", tiny_gpt2), None)
+    encoded = prepared.objective.encode([Row("before <|endoftext|> after", 1)])
+    assert encoded.examples[0].ids.count(prepared.tokenizer.eos_token_id) == 2
+
+
+def test_padding_is_not_learnt_but_the_end_is(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    """The loss of a batch equals the token-weighted loss of its texts alone: padding counts for nothing."""
+    prepared = job.prepare(make_run(home, "bios", "djs", tiny_gpt2, max_length=120), None)
+    prepared.model.eval()
+    examples = sorted(prepared.train.examples[:6], key=lambda e: len(e.ids))
+    shorter = [type(e)([*e.ids[: 20 + 10 * i], e.ids[-1]]) for i, e in enumerate(examples)]
+    device = torch.device("cpu")
+    with torch.no_grad():
+        together = prepared.objective.loss_sum(prepared.model, shorter, device)
+        alone = [prepared.objective.loss_sum(prepared.model, [e], device) for e in shorter]
+        huggingface = sum(
+            prepared.model(input_ids=torch.tensor([e.ids]), labels=torch.tensor([e.ids])).loss
+            * (len(e.ids) - 1)
+            for e in shorter
+        )
+    assert together.item() == pytest.approx(sum(a.item() for a in alone), rel=1e-5)
+    assert together.item() == pytest.approx(float(huggingface), rel=1e-5)
+
+
+def test_biases_and_norms_are_spared_from_decay(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    prepared = job.prepare(make_run(home, "bios", "djs", tiny_gpt2, weight_decay=0.3), None)
+    decayed, spared = adamw(prepared.model, prepared.recipe).param_groups
+    names = {id(parameter): name for name, parameter in prepared.model.named_parameters()}
+    assert decayed["weight_decay"] == 0.3 and spared["weight_decay"] == 0.0
+    assert all("bias" in names[id(p)] or ".ln_" in names[id(p)] for p in spared["params"])
+    assert not any("bias" in names[id(p)] or ".ln_" in names[id(p)] for p in decayed["params"])
+
+
+@pytest.mark.parametrize(("warm", "total"), [(0, 50), (10, 50), (100, 36), (0.1, 50)])
+def test_the_schedule_is_transformers_own(warm: float, total: int) -> None:
+    from transformers import get_linear_schedule_with_warmup
+
+    from bioforge.runs.recipe import Recipe
+
+    recipe = Recipe("bios", warmup_steps=warm, learning_rate=0.5)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    steps = round(warm * total) if warm < 1 else int(warm)
+    schedule = get_linear_schedule_with_warmup(optimizer, steps, total)
+    for step in range(total):
+        assert learning_rate(recipe, step, total) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
+        optimizer.step()
+        schedule.step()
+
+
+def test_stopping_reports_the_step_that_was_saved(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, sample_every=0)
+    control.send(run.control, "stop")
+    work(run)
+    (stopped,) = of_kind(run, Stopped)
+    assert stopped.step == 1 == of_kind(run, Checkpoint)[-1].step
+    assert math.isfinite(of_kind(run, Step)[0].loss)
