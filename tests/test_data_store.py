@@ -87,13 +87,13 @@ def test_duplicates_are_dropped_only_when_asked() -> None:
 def test_the_newest_data_set_is_listed_first(
     home: Home, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert store.listing(home) == []
+    assert store.listing(home) == ([], [])
     for name in ("b", "c", "a"):
         add(home, source, name)
     for name, day in (("b", 2), ("c", 3), ("a", 1)):
         edit(home, name, imported=f"2026-01-0{day}T00:00:00+00:00")
     (home.data / ".staging-d-1234").mkdir()
-    assert [info.name for info in store.listing(home)] == ["c", "b", "a"]
+    assert [info.name for info in store.listing(home)[0]] == ["c", "b", "a"]
 
 
 def edit(home: Home, name: str, **values: Any) -> None:

@@ -257,7 +257,7 @@ def test_names_are_never_taken_twice_unless_asked(
     home: Home, judge: str, sentences: DataInfo, tiny_bert: Path
 ) -> None:
     assert work(make_run(home, "cola", "sentences", tiny_bert, epochs=1)) == 0
-    assert {info.name for info in store.listing(home)} == {"sentences", "sentences-2"}
+    assert {info.name for info in store.listing(home)[0]} == {"sentences", "sentences-2"}
     from bioforge.runs.start import new_run
 
     with pytest.raises(UserError, match="--replace"):
@@ -296,7 +296,7 @@ def test_defaults_export_and_removal(home: Home, judge: str, tmp_path: Path) -> 
     with pytest.raises(UserError, match="exists"):
         store.export(home, judge, tmp_path / "out")
     store.remove(home, judge)
-    assert load_settings(home).judge is None and store.listing(home) == []
+    assert load_settings(home).judge is None and store.listing(home) == ([], [])
     assert (target / "model.safetensors").exists()
     with pytest.raises(UserError, match="no model 'sentences'"):
         store.folder(home, judge)

@@ -149,7 +149,9 @@ def list_data(as_json: JsonFlag = False) -> None:
     from bioforge.paths import home
     from bioforge.reporting.tables import plain_table
 
-    infos = store.listing(home())
+    infos, damaged = store.listing(home())
+    for problem in damaged:
+        note(problem)
     if as_json:
         show_json([asdict(info) for info in infos])
         return
@@ -248,7 +250,6 @@ def remove_data(name: DataArgument, yes: YesFlag = False) -> None:
     from bioforge.data import store
     from bioforge.paths import home
 
-    info = store.info(home(), name)
-    if confirm_or_refuse(f"Remove data set '{name}' ({info.size:,} rows)?", yes):
+    if confirm_or_refuse(f"Remove data set '{name}'?", yes):
         store.remove(home(), name)
         note(f"removed {name}")

@@ -94,7 +94,9 @@ def list_models(as_json: JsonFlag = False) -> None:
     from bioforge.reporting.tables import plain_table
     from bioforge.reporting.text import metric
 
-    infos = store.listing(home())
+    infos, damaged = store.listing(home())
+    for problem in damaged:
+        note(problem)
     if as_json:
         show_json([{**asdict(info), "parameters": len(info.parameters)} for info in infos])
         return

@@ -222,9 +222,10 @@ def _choose_column(
         close = difflib.get_close_matches(wanted.lower(), lowered, n=1, cutoff=0.5)
         hint = f"did you mean '{lowered[close[0]]}'? " if close else ""
         raise UserError(f"{path} has no column '{wanted}'; {hint}Its columns: {listed}")
+    by_lower_case = {name.lower(): name for name in reversed(columns)}
     for guess in COLUMN_GUESSES:
-        if guess in columns:
-            return guess, False
+        if guess in by_lower_case:
+            return by_lower_case[guess], False
     if len(columns) == 1:
         return columns[0], False
     sample = [record for _, record in records[:_SAMPLE_RECORDS]]

@@ -84,7 +84,9 @@ def _files_of_folder(folder: Path) -> list[tuple[str, str, bytes]]:
     found = {
         path.stem: path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in _SUFFIXES and path.stem in _SPLIT_OF_FILE and "tokenized" not in path.parts
+        if path.suffix.lower() in _SUFFIXES
+        and path.stem in _SPLIT_OF_FILE
+        and "tokenized" not in path.relative_to(folder).parts
     }
     chosen = _choose_files(list(found), str(folder))
     return [(str(found[stem]), _SPLIT_OF_FILE[stem], read_bytes(found[stem])) for stem in chosen]

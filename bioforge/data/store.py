@@ -183,10 +183,16 @@ def info(home: Home, name: str) -> DataInfo:
         ) from error
 
 
-def listing(home: Home) -> list[DataInfo]:
-    """All data sets, newest first."""
-    infos = [info(home, path.name) for path in visible_folders(home.data) if (path / "data.json").is_file()]
-    return sorted(infos, key=lambda item: item.imported, reverse=True)
+def listing(home: Home) -> tuple[list[DataInfo], list[str]]:
+    """All data sets, newest first, and what is wrong with those that cannot be read."""
+    infos: list[DataInfo] = []
+    damaged: list[str] = []
+    for path in visible_folders(home.data):
+        try:
+            infos.append(info(home, path.name))
+        except UserError as error:
+            damaged.append(str(error))
+    return sorted(infos, key=lambda item: item.imported, reverse=True), damaged
 
 
 def load(home: Home, name: str) -> DataSet:

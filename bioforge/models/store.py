@@ -99,14 +99,20 @@ def read_info(folder: Path) -> ModelInfo:
         ) from error
 
 
-def listing(home: Home, task: Task | None = None) -> list[ModelInfo]:
-    """All models of the store, newest first."""
+def listing(home: Home, task: Task | None = None) -> tuple[list[ModelInfo], list[str]]:
+    """All models of the store, newest first, and what is wrong with those that cannot be read."""
     if home.models.is_dir():
         for path in home.models.glob(".*.replaced"):
             recover(path.with_name(path.name[1 : -len(".replaced")]))
-    infos = [read_info(path) for path in visible_folders(home.models) if (path / INFO_FILE).is_file()]
+    infos: list[ModelInfo] = []
+    damaged: list[str] = []
+    for path in visible_folders(home.models):
+        try:
+            infos.append(read_info(path))
+        except UserError as error:
+            damaged.append(str(error))
     chosen = [item for item in infos if task is None or item.task == task]
-    return sorted(chosen, key=lambda item: item.created, reverse=True)
+    return sorted(chosen, key=lambda item: item.created, reverse=True), damaged
 
 
 def default_model(home: Home, task: Task) -> str:
@@ -118,7 +124,7 @@ def default_model(home: Home, task: Task) -> str:
     chosen = settings.writer if task == "bios" else settings.judge
     if chosen:
         return chosen
-    models = listing(home, task)
+    models, _ = listing(home, task)
     if not models:
         what = "writer" if task == "bios" else "judge"
         raise UserError(f"no {what} yet; train one: bioforge train {task} DATA, or see it all: bioforge demo")

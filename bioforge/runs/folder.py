@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import random
 from dataclasses import asdict, dataclass
@@ -318,9 +319,12 @@ def find(home: Home, name: str) -> RunFolder:
 
 
 def listing(home: Home) -> list[RunFolder]:
-    """All runs, newest first."""
-    runs = [RunFolder(path) for path in visible_folders(home.runs) if (path / "run.json").is_file()]
-    return sorted(runs, key=lambda run: run.info().created, reverse=True)
+    """All runs, newest first; folders that describe no run are passed over."""
+    dated: list[tuple[str, RunFolder]] = []
+    for path in visible_folders(home.runs):
+        with contextlib.suppress(UserError, TypeError):
+            dated.append((RunFolder(path).info().created, RunFolder(path)))
+    return [run for _, run in sorted(dated, key=lambda item: item[0], reverse=True)]
 
 
 def remove(run: RunFolder) -> None:

@@ -15,6 +15,12 @@ from bioforge.files import write_json
 from bioforge.runs.folder import RunFolder
 
 WORKER = "bioforge.training.worker"
+_KEEP_FREED_MEMORY = {
+    # glibc gives large tensors back to the system at each step and gets them back page by page at the next.
+    # Blocks up to 256 MB now stay; larger ones, which would leave holes, still go. Other systems ignore this.
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 * 2**30),
+}
 
 
 def launch(run: RunFolder) -> subprocess.Popen[bytes]:
@@ -27,6 +33,7 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
     run.control.write_text("", encoding="utf-8")
     command = [sys.executable, "-m", WORKER, str(run.path)]
     environment = {
+        **_KEEP_FREED_MEMORY,
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",

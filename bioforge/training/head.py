@@ -26,21 +26,26 @@ class _HeadLoss(torch.autograd.Function):
         inputs, matrix = hidden.to(dtype), weight.to(dtype)
         learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         losses = torch.empty(len(labels), device=hidden.device)
-        grad_hidden = torch.empty_like(inputs) if learning else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learning else None
+        grad_hidden = torch.empty_like(inputs)
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learning else weight
+        # Everything below works in place: fresh memory of this size is slow to come by on a CPU.
+        narrow = torch.empty(min(_CHUNK, len(labels)), len(weight), dtype=dtype, device=hidden.device)
+        wide = torch.empty_like(narrow, dtype=torch.float32)
         for start in range(0, len(labels), _CHUNK):
             part = slice(start, start + _CHUNK)
             target = labels[part, None]
-            logits = (inputs[part] @ matrix.T).float()
-            normaliser = logits.logsumexp(-1, keepdim=True)
-            losses[part] = (normaliser - logits.gather(1, target)).squeeze(1)
-            if grad_hidden is not None and grad_weight is not None:
-                logits.sub_(normaliser).exp_()
-                logits.scatter_add_(1, target, torch.full_like(normaliser, -1.0))
-                slope = logits.to(dtype)
-                grad_hidden[part] = slope @ matrix
-                grad_weight += slope.T @ inputs[part]
-        if grad_hidden is not None and grad_weight is not None:
+            rows = len(target)
+            logits = wide[:rows].copy_(torch.mm(inputs[part], matrix.T, out=narrow[:rows]))
+            right = logits.gather(1, target)
+            top = logits.amax(1, keepdim=True)
+            total = logits.sub_(top).exp_().sum(1, keepdim=True)
+            losses[part] = (total.log() + top - right).squeeze(1)
+            if learning:
+                logits.div_(total).scatter_add_(1, target, torch.full_like(total, -1.0))
+                slope = narrow[:rows].copy_(logits)
+                torch.mm(slope, matrix, out=grad_hidden[part])
+                grad_weight += torch.mm(slope.T, inputs[part])
+        if learning:
             ctx.save_for_backward(grad_hidden.to(hidden.dtype), grad_weight.to(weight.dtype))
         ctx.mark_non_differentiable(losses)
         return losses.sum(), losses

@@ -1,0 +1,41 @@
+# Two commands set everything up on a machine with Python 3.11+, make and a package index:
+# `make demo` (the main job, on real models) and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo demo-quick test lint bench clean
+
+demo: .venv/.runtime
+	$(BIN)/bioforge demo
+
+demo-quick: .venv/.runtime
+	$(BIN)/bioforge demo --quick
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.runtime
+	$(BIN)/python -m bench.treatments
+
+.venv/.python:
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade pip
+	touch $@
+
+.venv/.runtime: .venv/.python pyproject.toml constraints.txt
+	$(PIP) -e .
+	touch $@
+
+.venv/.dev: .venv/.runtime
+	$(PIP) -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist
