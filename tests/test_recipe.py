@@ -84,7 +84,7 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 def test_a_recipe_survives_json_and_newer_fields() -> None:
     for task in ("bios", "cola"):
         for name in PRESETS:
-            recipe = preset(task, name)  # type: ignore[arg-type]
+            recipe = preset(task, name)
             assert from_json({**asdict(recipe), "invented_later": 1}) == recipe
 
 

@@ -89,6 +89,20 @@ def test_accumulating_four_twos_equals_one_eight(
         assert torch.allclose(tensor, second[name], atol=1e-5), name
 
 
+def test_a_batch_computed_in_parts_is_the_same_batch(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {**LAST, "max_length": 200, "epochs": 2, "sample_every": 0}
+    whole = make_run(home, "bios", "djs", base, tokens_per_pass=10_000, **common)
+    parts = make_run(home, "bios", "djs", base, tokens_per_pass=450, **common)
+    assert work(whole) == work(parts) == 0
+    one, other = ([event.loss for event in of_kind(run, Step)] for run in (whole, parts))
+    assert one == pytest.approx(other, abs=1e-5)
+    first, second = weights(whole.best), weights(parts.best)
+    assert all(torch.allclose(tensor, second[name], atol=1e-5) for name, tensor in first.items())
+
+
 def test_validation_and_samples_leave_no_trace(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
     common = {**LAST, "max_length": 64, "epochs": 2}
     quiet = make_run(home, "bios", "djs", tiny_gpt2, sample_every=0, **common)

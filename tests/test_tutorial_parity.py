@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from transformers import (
     BertForSequenceClassification,
     GPT2LMHeadModel,
     GPT2Tokenizer,
-    get_linear_schedule_with_warmup,
 )
 
+from bench.tutorial import plain_loop
 from bioforge.data import store
 from bioforge.data.split import train_and_validation
 from bioforge.data.store import DataInfo, Row
@@ -37,34 +36,6 @@ def _batches(lengths: list[int], batch_size: int, epochs: int) -> list[list[int]
     """The order our loop uses, with the tutorials' random sampling of rows."""
     plans = (batches_of_epoch(SEED, epoch, lengths, batch_size, bucketing=False) for epoch in range(epochs))
     return [batch for plan in plans for batch in plan]
-
-
-def _plain_loop(
-    model: Any,
-    batches: list[list[int]],
-    forward: Callable[[list[int]], Any],
-    *,
-    lr: float,
-    warmup: int,
-    total: int,
-    clip: float | None,
-) -> list[float]:
-    """Both tutorials' loop: zero_grad, forward with labels, backward, (clip,) step, schedule."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, eps=1e-8, weight_decay=0.0)
-    scheduler = get_linear_schedule_with_warmup(optimizer, num_warmup_steps=warmup, num_training_steps=total)
-    torch.manual_seed(SEED)
-    losses = []
-    model.train()
-    for batch in batches[:STEPS]:
-        model.zero_grad()
-        loss = forward(batch).loss
-        losses.append(loss.item())
-        loss.backward()
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        scheduler.step()
-    return losses
 
 
 def _our_losses(run: RunFolder) -> list[float]:
@@ -105,11 +76,11 @@ def test_gpt2_tutorial(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
 
     ids, masks = encode([row.text for row in train])
     batches = _batches([200] * len(train), 2, 2)
-    losses = _plain_loop(
+    losses, _ = plain_loop(
         model,
-        batches,
+        batches[:STEPS],
         lambda batch: model(ids[batch], labels=ids[batch], attention_mask=masks[batch], token_type_ids=None),
-        lr=5e-4,
+        learning_rate=5e-4,
         warmup=100,
         total=len(batches),
         clip=None,
@@ -159,13 +130,13 @@ def test_bert_tutorial(home: Home, sentences: DataInfo, tiny_bert: Path) -> None
     ids, masks = encoded["input_ids"], encoded["attention_mask"]
     labels = torch.tensor([row.label for row in train])
     batches = _batches([64] * len(train), 32, 6)
-    losses = _plain_loop(
+    losses, _ = plain_loop(
         model,
-        batches,
+        batches[:STEPS],
         lambda batch: model(
             ids[batch], token_type_ids=None, attention_mask=masks[batch], labels=labels[batch]
         ),
-        lr=2e-5,
+        learning_rate=2e-5,
         warmup=0,
         total=len(batches),
         clip=1.0,

@@ -31,6 +31,9 @@ class Recipe:
     max_steps: int = _knob(0, "stop after this many steps; 0: after the last epoch", 0)
     batch_size: int = _knob(8, "texts in one forward pass", 1, 4096)
     accumulate: int = _knob(1, "forward passes a step; the effective batch is batch_size times this", 1, 4096)
+    tokens_per_pass: int = _knob(
+        0, "largest forward pass in tokens; a bigger batch is computed in parts, same result; 0: by device", 0
+    )
     max_length: int = _knob(0, "longest input in tokens; 0: what the base takes, at most 1024", 0)
     learning_rate: float = _knob(5e-5, "peak learning rate", 0, 1)
     warmup_steps: float = _knob(0.06, "steps of rising learning rate; below 1: a share of all steps", 0)

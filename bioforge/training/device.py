@@ -47,6 +47,11 @@ def precision(wanted: str, device: str) -> str:
     return wanted
 
 
+def tokens_per_pass(device: str) -> int:
+    """How many tokens to compute at once: beyond this a pass costs memory and gains no speed."""
+    return 2048 if device == "cpu" else 32_768
+
+
 def memory_bytes(device: str) -> int:
     """Peak memory of the GPU, or the process's present resident memory."""
     if device == "cuda":

@@ -18,11 +18,13 @@ from accelerate import Accelerator
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
+from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Event, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job
+from bioforge.training.objective import Example
 from bioforge.training.optimizer import adamw, learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
 from bioforge.training.validation import score, validate
@@ -130,9 +132,9 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = torch.zeros((), device=self.accelerator.device)
-        for batch in examples:
+        for part in (part for batch in examples for part in self._parts(batch)):
             with self.accelerator.autocast():
-                mean = job.objective.loss_sum(self.model, batch, self.accelerator.device) / targets
+                mean = job.objective.loss_sum(self.model, part, self.accelerator.device) / targets
             self.accelerator.backward(mean)
             loss += mean.detach()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
@@ -155,6 +157,14 @@ class Loop:
         )
         if progress.step % recipe.log_every == 0 or progress.step == self.total:
             self._report_step(rate, gradient)
+
+    def _parts(self, batch: list[Example]) -> list[list[Example]]:
+        """`batch` itself, or pieces of like length where it is too much for one forward pass."""
+        limit = self.recipe.tokens_per_pass or device.tokens_per_pass(self.accelerator.device.type)
+        if self.job.objective.width(batch) * len(batch) <= limit:
+            return [batch]
+        widths = [self.job.objective.width([example]) for example in batch]
+        return [[batch[index] for index in part] for part in in_order_of_length(widths, len(batch), limit)]
 
     def _report_step(self, rate: float, gradient: float) -> None:
         pace, progress = self.pace, self.progress

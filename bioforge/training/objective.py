@@ -47,11 +47,21 @@ class Objective(Protocol):
         """How many predictions of `example` count in the loss."""
         ...
 
+    def width(self, examples: Sequence[Example]) -> int:
+        """Tokens each of `examples` takes in a batch, padding counted."""
+        ...
+
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> torch.Tensor:
         """Loss summed over all targets, a float32 scalar."""
         ...
+
+
+def _width(recipe: Recipe, max_length: int, examples: Sequence[Example]) -> int:
+    if recipe.padding == "max_length":
+        return max_length
+    return max(len(example.ids) for example in examples)
 
 
 @dataclass(frozen=True)
@@ -83,13 +93,12 @@ class Writing:
             examples.append(Example(ids))
         return Encoded(examples, truncated)
 
-    @property
-    def _width(self) -> int:
-        return self.max_length if self.recipe.padding == "max_length" else 0
+    def width(self, examples: Sequence[Example]) -> int:
+        return _width(self.recipe, self.max_length, examples)
 
     def targets(self, example: Example) -> int:
-        if self.recipe.loss_on_padding and self._width:
-            return self._width - 1
+        if self.recipe.loss_on_padding and self.recipe.padding == "max_length":
+            return self.max_length - 1
         return len(example.ids) - 1
 
     def loss_sum(
@@ -102,14 +111,15 @@ class Writing:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed loss, and the loss at each position `(batch, width)`, 0 where there is nothing to predict."""
         ids = [example.ids for example in examples]
-        inputs = pad(ids, self.padding, self._width).to(device)
+        width = self.width(examples)
+        inputs = pad(ids, self.padding, width).to(device)
         if self.recipe.loss_on_padding:
             targets = inputs
-            mask = mask_of(ids, self._width).to(device)
+            mask = mask_of(ids, width).to(device)
         else:
             # Padding is told by length, not by id: the end token may well be the padding token, and must be
             # learnt. A causal model needs no mask for padding on the right, and is faster without one.
-            targets = pad(ids, _IGNORED, self._width).to(device)
+            targets = pad(ids, _IGNORED, width).to(device)
             mask = None
         labels = F.pad(targets[:, 1:], (0, 1), value=_IGNORED)
         return language_model_loss(model, inputs, mask, labels, _IGNORED)
@@ -136,6 +146,9 @@ class Judging:
         ]
         return Encoded(examples, truncated)
 
+    def width(self, examples: Sequence[Example]) -> int:
+        return _width(self.recipe, self.max_length, examples)
+
     def targets(self, example: Example) -> int:
         return int(example.label != _IGNORED)
 
@@ -151,7 +164,7 @@ class Judging:
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> torch.Tensor:
         """Scores of unacceptable and acceptable, `(batch, 2)`, float32."""
-        width = self.max_length if self.recipe.padding == "max_length" else 0
+        width = self.width(examples)
         ids = [example.ids for example in examples]
         inputs = pad(ids, self.padding, width).to(device)
         mask = mask_of(ids, width).to(device)

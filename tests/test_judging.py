@@ -1,0 +1,102 @@
+"""Metrics against independent computations, and what a judge says of odd input."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioforge.data.store import DataInfo
+from bioforge.judging.judge import Judge
+from bioforge.judging.metrics import best_threshold, counts, mcc, mcc_by_batch, mcc_interval
+from bioforge.models import store
+from bioforge.paths import Home
+from tests.helpers import make_run, work
+
+pairs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
+
+
+@given(pairs)
+def test_mcc_is_the_textbook_formula(both: list[tuple[int, int]]) -> None:
+    labels, said = [a for a, _ in both], [b for _, b in both]
+    table = counts(labels, said)
+    tp, tn, fp, fn = table.true_positive, table.true_negative, table.false_positive, table.false_negative
+    assert tp + tn + fp + fn == len(both)
+    below = math.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    assert mcc(labels, said) == pytest.approx((tp * tn - fp * fn) / below if below else 0.0)
+
+
+def test_the_interval_is_that_of_resampled_sentences() -> None:
+    draw = np.random.default_rng(3)
+    labels = (draw.random(527) < 0.69).astype(int)
+    said = np.where(draw.random(527) < 0.82, labels, 1 - labels)
+    low, high = mcc_interval(labels, said)
+    resampled = [mcc(labels[rows], said[rows]) for rows in draw.integers(527, size=(400, 527))]
+    assert low == pytest.approx(float(np.quantile(resampled, 0.025)), abs=0.02)
+    assert high == pytest.approx(float(np.quantile(resampled, 0.975)), abs=0.02)
+    assert low < mcc(labels, said) < high
+    assert high - low == pytest.approx(0.16, abs=0.03)
+
+
+def test_one_class_only_has_no_correlation_and_no_crash() -> None:
+    assert mcc([1, 1, 1], [1, 1, 1]) == 0.0
+    assert mcc_interval([1, 1, 1], [1, 1, 1]) == (0.0, 0.0)
+
+
+def test_batches_of_32_as_in_the_tutorial() -> None:
+    labels = [index % 2 for index in range(516)]
+    assert mcc_by_batch(labels, labels) == [1.0] * 17
+
+
+def test_the_threshold_separates_what_can_be_separated() -> None:
+    labels = [0] * 30 + [1] * 70
+    probabilities = [0.5 + i / 100 for i in range(30)] + [0.85 + i / 1000 for i in range(70)]
+    cut = best_threshold(labels, probabilities)
+    assert 0.79 < cut <= 0.85
+    assert best_threshold([0, 1], [0.5, 0.5]) == 0.5
+
+
+@pytest.fixture
+def judge(home: Home, sentences: DataInfo, tiny_bert: Path) -> Judge:
+    assert work(make_run(home, "cola", "sentences", tiny_bert, epochs=1)) == 0
+    return Judge.load(store.folder(home, "sentences"))
+
+
+def test_a_verdict_does_not_depend_on_its_neighbours(judge: Judge) -> None:
+    texts = [
+        "Go.",
+        "The cat sat on the mat because it was tired of standing.",
+        "x " * 500,
+        "[/red] 🎧 \u202eabc",
+        "Go.",
+    ]
+    together = list(judge.verdicts(texts))
+    alone = [next(judge.verdicts([text])) for text in texts]
+    assert [v.sentence for v in together] == texts
+    assert [v.probability for v in together] == pytest.approx([v.probability for v in alone], abs=1e-5)
+    assert [v.truncated for v in together] == [False, False, True, False, False]
+
+
+def test_sentences_stream(judge: Judge) -> None:
+    asked = 0
+
+    def endless() -> object:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield f"Sentence number {asked}."
+
+    stream = judge.verdicts(endless())  # type: ignore[arg-type]
+    next(stream)
+    assert asked <= 4096
+
+
+def test_the_threshold_decides(judge: Judge) -> None:
+    (verdict,) = judge.verdicts(["Go home."])
+    assert next(judge.verdicts(["Go home."], verdict.probability)).acceptable
+    assert not next(judge.verdicts(["Go home."], verdict.probability + 1e-6)).acceptable
+    assert next(judge.verdicts([], 0.5), None) is None
