@@ -44,7 +44,11 @@ def demo(
     _title("2  Data: biographies of invented DJs, and judged sentences")
     _import(place)
     _title("3  A writer: SmolLM2 learns to write DJ biographies")
-    settings = ["epochs=1", "max_steps=8", "sample_every=6", "max_length=160"] if quick else []
+    settings = (
+        ["epochs=1", "max_steps=8", "sample_every=6", "max_length=160"]
+        if quick
+        else ["sample_every=15", "validations_per_epoch=1"]
+    )
     _train(place, "bios", "demo-djs", _WRITER, "quick" if quick else "balanced", settings)
     _title("4  A judge: MiniLM learns which sentences are acceptable")
     _train(place, "cola", "demo-sentences", _JUDGE, "quick" if quick else "balanced", [])
@@ -71,12 +75,22 @@ def _import(home: Home) -> None:
     from bioforge.paths import assets
 
     writers, judged = assets() / "dj_bios.csv", assets() / "acceptability.tsv"
-    read = bios.read_bios(writers)
+    read, sentences = bios.read_bios(writers), cola.read_cola(judged)
+    _drop_older(home, "demo-djs", "demo-sentences")
     info = store.add(home, "demo-djs", "bios", store.rows_of_bios(read), writers, read)
     show(f"demo-djs: {info.size} biographies, {info.words.mean:.0f} words each on average")
-    sentences = cola.read_cola(judged)
     info = store.add(home, "demo-sentences", "cola", store.rows_of_cola(sentences), judged, sentences)
     show(f"demo-sentences: {info.size} sentences, {info.labels['1']} acceptable")
+
+
+def _drop_older(home: Home, *names: str) -> None:
+    """What an earlier version of the demo imported makes room for this one's."""
+    from bioforge.data import store
+
+    infos, _ = store.listing(home)
+    for info in infos:
+        if info.name in names:
+            store.remove(home, info.name)
 
 
 def _train(home: Home, task: Task, data: str, model: str, preset: str, settings: list[str]) -> None:

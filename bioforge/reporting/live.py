@@ -177,6 +177,8 @@ def _truncation_line(event: Started) -> list[str]:
 
 def _validation_line(event: Validation) -> str:
     metrics = "  ".join(f"{name} {metric(name, value)}" for name, value in event.metrics.items())
+    if not event.step:
+        return f"validation before training: {metrics}"
     return (
         f"validation at epoch {event.epoch:.2f}: training loss {metric('loss', event.train_loss)}  {metrics}"
         f"{'  ★ best so far' if event.best else ''}"

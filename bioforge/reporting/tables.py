@@ -45,7 +45,7 @@ def summary_table(events: Sequence[Event]) -> Table | None:
     for event in validations:
         table.add_row(
             f"{event.epoch:.2f}".rstrip("0").rstrip("."),
-            metric("loss", event.train_loss),
+            metric("loss", event.train_loss) if event.step else "before",
             *(metric(name, event.metrics[name]) for name in names),
             duration(event.training_seconds),
             duration(event.validation_seconds),

@@ -67,6 +67,7 @@ class Recipe:
     validation_fraction: float = _knob(
         0.1, "share of training rows held out where there is no such split", 0.001, 0.9
     )
+    validate_first: bool = _knob(True, "also validate the base, before the first step")
     validations_per_epoch: int = _knob(2, "validations an epoch, evenly spaced", 1, 1000)
     validate_every: int = _knob(0, "validate every so many steps instead; 0: by epoch", 0)
     keep: str = _knob("best", "which checkpoint becomes the model", choices=("best", "last"))
@@ -123,6 +124,7 @@ _AS_THE_TUTORIALS: dict[str, Any] = {
     "bucketing": False,
     "official_validation": False,
     "validation_fraction": 0.1,
+    "validate_first": False,
     "validations_per_epoch": 1,
     "keep": "last",
     "patience": 0,

@@ -30,8 +30,8 @@ class Progress:
     """Higher is better: MCC for judges, minus the loss for writers."""
     best_metrics: dict[str, float] = field(default_factory=dict)
     validations_without_best: int = 0
-    epoch_losses: list[float] = field(default_factory=list)
-    """Losses of the current epoch's steps."""
+    epoch_loss: float = 0.0
+    """Sum of the losses of the current epoch's steps."""
     epoch_seconds: float = 0.0
     """Training time of the current epoch, validation and samples not counted."""
     seconds: float = 0.0

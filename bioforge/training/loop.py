@@ -83,6 +83,8 @@ class Loop:
     def run(self) -> Outcome:
         progress = self.progress
         self.model.train()
+        if progress.step == 0 and self.recipe.validate_first:
+            self._validate_base()
         while progress.step < self.total:
             for step in self._remaining_steps():
                 self._train_step(step)
@@ -140,16 +142,16 @@ class Loop:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
         value, gradient = loss.item(), norm.item()
         if not math.isfinite(value) or not math.isfinite(gradient):
-            rows = sorted(index + 1 for batch in batches for index in batch)
+            rows = sorted(example.row for batch in examples for example in batch)
             raise DivergedError(
                 f"at step {progress.step + 1} the loss is {value} and the gradient norm {gradient}; the last good "
-                f"checkpoint is kept. Lower learning_rate. Training rows in the batch: {rows[:32]}"
+                f"checkpoint is kept. Lower learning_rate. Rows of the data in that batch: {rows[:32]}"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         progress.step += 1
         progress.step_in_epoch += 1
-        progress.epoch_losses.append(value)
+        progress.epoch_loss += value
         seconds = time.monotonic() - started
         progress.epoch_seconds += seconds
         self.pace.add(
@@ -204,15 +206,38 @@ class Loop:
         every = self.recipe.validate_every or self.per_epoch / self.recipe.validations_per_epoch
         return (self.total - self.progress.step) / every
 
-    def _validate(self) -> None:
-        job, progress = self.job, self.progress
+    def _measure(self) -> tuple[dict[str, float], list[float], float]:
+        """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
         with self.accelerator.autocast():
             metrics, probabilities = validate(
-                self.model, job.objective, job.validation, self.recipe.batch_size * 2, self.accelerator.device
+                self.model,
+                self.job.objective,
+                self.job.validation,
+                self.recipe.batch_size * 2,
+                self.accelerator.device,
             )
-        seconds = time.monotonic() - started
-        self.pace.validation_seconds = seconds
+        self.pace.validation_seconds = time.monotonic() - started
+        return metrics, probabilities, self.pace.validation_seconds
+
+    def _validate_base(self) -> None:
+        """What the base scores before any training: the figure every later one is compared with."""
+        metrics, _, seconds = self._measure()
+        self.emit(
+            Validation(
+                step=0,
+                epoch=0.0,
+                train_loss=math.nan,
+                metrics=metrics,
+                training_seconds=0.0,
+                validation_seconds=seconds,
+                best=False,
+            )
+        )
+
+    def _validate(self) -> None:
+        progress = self.progress
+        metrics, probabilities, seconds = self._measure()
         if not math.isfinite(metrics["loss"]):
             raise DivergedError(
                 f"at step {progress.step} the validation loss is {metrics['loss']}; lower learning_rate"
@@ -228,7 +253,7 @@ class Loop:
             Validation(
                 step=progress.step,
                 epoch=self._epochs_done(),
-                train_loss=sum(progress.epoch_losses) / len(progress.epoch_losses),
+                train_loss=progress.epoch_loss / progress.step_in_epoch,
                 metrics=metrics,
                 training_seconds=progress.epoch_seconds,
                 validation_seconds=seconds,
@@ -259,7 +284,7 @@ class Loop:
         progress = self.progress
         progress.epoch += 1
         progress.step_in_epoch = 0
-        progress.epoch_losses = []
+        progress.epoch_loss = 0.0
         progress.epoch_seconds = 0.0
 
     def _sample(self, prompt: str) -> None:

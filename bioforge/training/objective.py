@@ -27,6 +27,8 @@ _IGNORED = -100
 class Example:
     ids: list[int]
     label: int = _IGNORED
+    row: int = 0
+    """Row in the imported file."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,14 @@ class Writing:
         )
         examples = []
         truncated = 0
-        for text_ids in encoded["input_ids"]:
+        for text_ids, row in zip(encoded["input_ids"], rows, strict=True):
             ids = [self.begin, *text_ids, self.end]
             if len(ids) > self.max_length:
                 truncated += 1
                 ids = ids[: self.max_length]
                 if self.recipe.keep_end:
                     ids[-1] = self.end
-            examples.append(Example(ids))
+            examples.append(Example(ids, row=row.row))
         return Encoded(examples, truncated)
 
     def width(self, examples: Sequence[Example]) -> int:
@@ -141,7 +143,7 @@ class Judging:
         whole: Any = self.tokenizer(texts, split_special_tokens=True, verbose=False)
         truncated = sum(len(ids) > self.max_length for ids in whole["input_ids"])
         examples = [
-            Example(ids, _IGNORED if row.label is None else row.label)
+            Example(ids, _IGNORED if row.label is None else row.label, row.row)
             for ids, row in zip(cut["input_ids"], rows, strict=True)
         ]
         return Encoded(examples, truncated)
