@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import errno
-import os
+import signal
 import sys
 
 
 def main() -> None:
     """Run the command line; leaves with the exit codes of `bioforge.errors.ExitCode`."""
     from bioforge.cli.app import app
-    from bioforge.errors import ExitCode, UserError
+    from bioforge.errors import ExitCode, FaultError, UserError
 
+    if hasattr(signal, "SIGPIPE"):
+        # A reader that has seen enough (`| head`) ends us quietly, as it ends every other command.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app(prog_name="bioforge")
     except UserError as error:
         sys.exit(_say(str(error), ExitCode.USAGE))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
+    except FaultError as error:
+        sys.exit(_say(str(error), ExitCode.FAULT))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             sys.exit(_say("the disk is full; nothing was changed. Make room, then try again", ExitCode.USAGE))

@@ -22,5 +22,5 @@ class UserError(Exception):
     """What is wrong, where, and what to do, in one line a user can act on."""
 
 
-class RunFailedError(UserError):
-    """A training run ended in failure; its folder says why."""
+class FaultError(Exception):
+    """Something of ours broke where no traceback can be shown: another process, which logged it."""

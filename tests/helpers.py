@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from safetensors.torch import load_file
 
@@ -39,6 +40,15 @@ def work(run: RunFolder) -> int:
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
+
+
+def work_until(run: RunFolder, step: int) -> int:
+    """Do a run up to `step`, as if it were asked to stop right then."""
+    from bioforge.training.loop import Loop
+
+    asked = Loop._handle_requests
+    with mock.patch.object(Loop, "_handle_requests", lambda loop: asked(loop) or loop.progress.step >= step):
+        return work(run)
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,9 +208,8 @@ def test_closing_the_terminal_leaves_the_run_alone(home: Home, sentences: DataIn
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     deadline = time.monotonic() + 120
-    while not folder.listing(home) and time.monotonic() < deadline:
+    while not list(home.runs.glob("*/launch.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    time.sleep(0.5)
     os.killpg(process.pid, signal.SIGHUP)
     process.wait(timeout=30)
     run = folder.listing(home)[0]
@@ -231,6 +231,7 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str | Path], str]]:
         "nul.csv": b"bio_main\nfirst\nsec\0ond\n",
         "encoding.csv": b"bio_main\nfine\n\x81\x8d\xff\n",
         "labels.tsv": b"a\t1\t\tGood.\nb\t2\t\tBad label.\n",
+        "lone.tsv": b"a\t1\t\tGood.\n",
         "three.tsv": b"a\t1\tGood.\nb\t0\tBad.\n",
         "truncated.zip": b"PK\x03\x04" + b"\0" * 30,
     }
@@ -277,6 +278,14 @@ def bad_inputs(tmp: Path) -> dict[str, tuple[list[str | Path], str]]:
         "unknown model": (["generate", "--model", "nobody"], "no model 'nobody'"),
         "no run": (["runs", "watch", "last"], "no run 'last'"),
         "file typo": (["check", "notes.txt"], "no such file"),
+        "too long": (
+            ["train", "bios", "djs", "--base", "BASE", "--set", "max_length=500"],
+            "the most is 256",
+        ),
+        "too short": (["train", "bios", "djs", "--base", "BASE", "--set", "max_length=3"], "the least is 8"),
+        "import for no base": ([*bios, assets() / "dj_bios.csv", "--base", "gtp2"], "did you mean 'gpt2'"),
+        "a long sentence": (["check", "word " * 100], "no judge yet"),
+        "one sentence": ([*cola, tmp / "lone.tsv"], "one training sentence"),
         "unknown pull": (["models", "pull", "nothing"], "no base 'nothing'"),
         "unasked": (["data", "remove", "djs"], "--yes"),
     }
@@ -345,11 +354,24 @@ def test_a_fault_of_ours_keeps_its_traceback_to_itself(cli: Cli, monkeypatch: py
     log.unlink()
 
 
-def test_a_failed_run_says_why_and_exits_with_2(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
-    result = bioforge("train", "bios", "djs", "--base", str(tiny_gpt2), "--set", "max_length=500")
+def test_a_failed_run_says_why_and_exits_with_2(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_gpt2, damaged)
+    (damaged / "model.safetensors").write_bytes(b"rubbish")
+    result = bioforge("train", "bios", "djs", "--base", str(damaged))
     assert result.returncode == 2
-    assert "max_length=500 is more than the base takes; the most is 256" in result.stderr
+    assert "failed at step 0: the model in" in result.stderr and "cannot be loaded" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m bioforge models bases | head -n 1"
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode in (0, 128 + signal.SIGPIPE) and "Traceback" not in result.stderr
 
 
 def all_commands() -> list[list[str]]:

@@ -36,7 +36,7 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
 from bioforge.training import checkpoint, job
 from bioforge.training.optimizer import adamw, learning_rate
-from tests.helpers import make_run, same_weights, weights, work
+from tests.helpers import make_run, same_weights, weights, work, work_until
 
 E = TypeVar("E", bound=Event)
 LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
@@ -129,12 +129,10 @@ def test_stopped_and_resumed_equals_never_stopped(home: Home, djs: DataInfo, tin
     straight = make_run(home, "bios", "djs", tiny_gpt2, **common)
     halting = make_run(home, "bios", "djs", tiny_gpt2, **common)
     assert work(straight) == 0
-    for _ in range(3):
-        # The request is read after the first step of each session.
-        control.send(halting.control, "stop")
-        assert work(halting) == 0
-        assert halting.state().status == "stopped"
-        halting.control.write_text("")
+    # Within an epoch, at its end, and twice at the same step.
+    for step in (1, 3, 5, 5, 6):
+        assert work_until(halting, step) == 0
+        assert (halting.state().status, halting.state().step) == ("stopped", step)
     assert work(halting) == 0
     assert halting.state().status == "finished"
     assert same_weights(straight.best, halting.best)
@@ -193,19 +191,70 @@ def test_a_damaged_checkpoint_is_passed_over(home: Home, sentences: DataInfo, ti
     run = make_run(home, "cola", "sentences", tiny_bert, epochs=3, **LAST)
     straight = make_run(home, "cola", "sentences", tiny_bert, epochs=3, **LAST)
     assert work(straight) == 0
-    for _ in range(2):
-        control.send(run.control, "stop")
-        work(run)
+    for step in (2, 4):
+        work_until(run, step)
     newest, _ = checkpoint.newest(run.checkpoints)
     assert newest is not None
     file = newest / "model" / "model.safetensors"
     raw = bytearray(file.read_bytes())
     raw[-5] ^= 1
     file.write_bytes(bytes(raw))
-    run.control.write_text("")
     assert work(run) == 0
     assert any("damaged" in event.message for event in of_kind(run, Warning))
     assert same_weights(straight.best, run.best)
+
+
+def test_a_disk_that_fills_up_costs_a_checkpoint_and_not_the_run(
+    home: Home, sentences: DataInfo, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    def full(*_: Any, **__: Any) -> None:
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=2)
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    assert work(run) == 0
+    assert any("No space left" in event.message for event in of_kind(run, Warning))
+    assert run.state().status == "finished"
+
+
+def test_a_prompt_that_is_too_long_costs_the_sample_and_not_the_run(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    control.send(run.control, "sample", prompt="word " * 900)
+    assert work(run) == 0
+    assert not of_kind(run, Sample)
+    assert any("no sample" in event.message for event in of_kind(run, Warning))
+
+
+def test_stopping_at_an_epochs_end_can_be_resumed(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    common = {**LAST, "max_length": 32, "epochs": 2, "batch_size": 36, "sample_every": 0}
+    run = make_run(home, "bios", "djs", tiny_gpt2, **common)
+    for step in (0, 1):
+        assert work_until(run, step) == 0
+    assert work(run) == 0
+    assert run.state().status == "finished" and run.state().step == 2
+
+
+def test_a_request_to_stop_while_loading_is_heard_before_the_first_step(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32)
+    control.send(run.control, "stop")
+    assert work(run) == 0
+    assert (run.state().status, run.state().step) == ("stopped", 0)
+
+
+def test_a_resumed_run_publishes_the_bases_own_configuration(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    assert work_until(run, 2) == 0
+    assert work(run) == 0
+    assert json.loads((run.best / "config.json").read_text())["attn_pdrop"] == 0.1
+    assert work(run) == 2, "a finished run is not done again"
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_no_more_than_itself(
@@ -233,7 +282,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rows(
     code = work(run)
     (failed,) = of_kind(run, Failed)
     assert code == 2
-    assert "learning_rate" in failed.message and "rows" in failed.message
+    assert "Lower learning_rate" in failed.message and "Rows of the data" in failed.message
     assert run.state().status == "failed"
 
 
@@ -341,8 +390,7 @@ def test_the_schedule_is_transformers_own(warm: float, total: int) -> None:
 
 def test_stopping_reports_the_step_that_was_saved(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
     run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, sample_every=0)
-    control.send(run.control, "stop")
-    work(run)
+    work_until(run, 1)
     (stopped,) = of_kind(run, Stopped)
     assert stopped.step == 1 == of_kind(run, Checkpoint)[-1].step
     assert math.isfinite(of_kind(run, Step)[0].loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -75,12 +76,12 @@ def _sentences(inputs: list[str]) -> Iterator[tuple[str, Place]]:
             if sys.stdin.isatty():
                 note("type sentences, one a line; end with Ctrl-D")
             yield from _lines(sys.stdin.buffer.read(), "stdin")
-        elif len(item) < 1024 and Path(item).exists():
+        elif os.path.exists(item):  # noqa: PTH110 – Path.exists raises for long sentences
             from bioforge.data.decode import read_bytes
 
             yield from _lines(read_bytes(Path(item)), item)
         elif item.strip():
-            if " " not in item.strip() and Path(item).suffix:
+            if " " not in item.strip() and Path(item).suffix[1:]:
                 raise UserError(f"{item}: no such file")
             yield item.strip(), None
 

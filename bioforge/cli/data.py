@@ -55,6 +55,7 @@ def import_bios(
     from bioforge.data import bios, store
     from bioforge.paths import home
 
+    _check_base(base)
     read = bios.read_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
     rows = store.rows_of_bios(read, drop_duplicates=drop_duplicates)
     info = store.add(home(), name or _name_of(file), "bios", rows, file, read)
@@ -76,9 +77,18 @@ def import_cola(
     from bioforge.data import cola, store
     from bioforge.paths import home
 
+    _check_base(base)
     read = cola.read_cola(path)
     info = store.add(home(), name or _name_of(path), "cola", store.rows_of_cola(read), path, read)
     _report(home(), info, base, as_json)
+
+
+def _check_base(base: str | None) -> None:
+    from bioforge.models.bases import resolve
+    from bioforge.paths import home
+
+    if base is not None:
+        resolve(home(), base)
 
 
 def _name_of(path: Path) -> str:

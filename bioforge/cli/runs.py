@@ -33,7 +33,7 @@ def list_runs(as_json: JsonFlag = False) -> None:
     from bioforge.reporting.text import duration, metric
     from bioforge.runs import folder
 
-    runs = folder.listing(home())
+    runs = [run for run in folder.listing(home()) if run.is_whole()]
     states = [run.state() for run in runs]
     if as_json:
         show_json(

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bioforge.cli.console import note, stdout
-from bioforge.errors import ExitCode, RunFailedError
+from bioforge.errors import ExitCode, FaultError, UserError
 
 if TYPE_CHECKING:
     from bioforge.reporting.live import View
@@ -14,33 +14,40 @@ if TYPE_CHECKING:
     from bioforge.runs.folder import RunFolder
 
 
-def watch(run: RunFolder, *, as_json: bool, stop_on_interrupt: bool, from_start: bool = True) -> int:
+def watch(run: RunFolder, *, as_json: bool, stop_on_interrupt: bool) -> int:
     """Follow a run to its end and return the exit code.
 
     With `stop_on_interrupt`, the first Ctrl-C asks the run to save and stop, the second leaves it to that.
     Without, Ctrl-C only ends the watching.
 
-    Raises RunFailedError where the run failed.
+    Raises UserError where the run failed for a reason a user can mend, FaultError where the fault is ours.
     """
     from bioforge.reporting.live import follow
     from bioforge.runs import control
     from bioforge.runs.events import Failed, Finished
 
-    try:
-        last: Event = follow(run, _view(as_json), from_start=from_start)
-    except KeyboardInterrupt:
-        if not stop_on_interrupt:
-            note(f"still running; watch it again: bioforge runs watch {run.name}")
-            return ExitCode.INTERRUPTED
+    asked = False
+
+    def interrupted() -> bool:
+        nonlocal asked
+        if asked or not stop_on_interrupt:
+            return False
+        asked = True
         control.send(run.control, "stop")
         note("saving before it stops … (Ctrl-C again leaves it to that)")
-        try:
-            last = follow(run, _view(as_json), from_start=False)
-        except KeyboardInterrupt:
+        return True
+
+    try:
+        last: Event = follow(run, _view(as_json), interrupted)
+    except KeyboardInterrupt:
+        if asked:
             note(f"it stops by itself; see: bioforge runs show {run.name}")
-            return ExitCode.INTERRUPTED
+        else:
+            note(f"still running; watch it again: bioforge runs watch {run.name}")
+        return ExitCode.INTERRUPTED
     if isinstance(last, Failed):
-        raise RunFailedError(f"run '{run.name}' failed at step {last.step:,}: {last.message}")
+        message = f"run '{run.name}' failed at step {last.step:,}: {last.message}"
+        raise FaultError(message) if last.fault else UserError(message)
     if isinstance(last, Finished):
         if not as_json:
             _close(run)

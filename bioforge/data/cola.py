@@ -77,6 +77,8 @@ def read_cola(path: Path) -> ColaFile:
         encodings.append(encoding)
     if not any(row.split == TRAIN for row in judgements):
         raise UserError(f"{path} holds no training sentences; CoLA's are in in_domain_train.tsv")
+    if sum(row.split == TRAIN for row in judgements) < 2:
+        raise UserError(f"{path} holds one training sentence; a judge needs at least two, one of each label")
     return ColaFile(judgements, encodings[0], empty, [where for where, _, _ in sources])
 
 

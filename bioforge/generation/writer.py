@@ -123,6 +123,7 @@ def generate(
     drawn_by: Any = model.generate
     model.eval()
     devices = [model.device] if model.device.type == "cuda" else []
+    apple = torch.mps.get_rng_state() if model.device.type == "mps" else None
     try:
         with torch.random.fork_rng(devices=devices), torch.inference_mode():
             torch.manual_seed(seed)
@@ -139,6 +140,8 @@ def generate(
                 **drawing,
             )
     finally:
+        if apple is not None:
+            torch.mps.set_rng_state(apple)
         model.train(was_training)
     return [_text(tokenizer, row.tolist(), len(ids), end) for row in output]
 

@@ -26,6 +26,7 @@ from bioforge.paths import Home
 
 LONGEST = 1024
 """Longest training input in tokens unless a recipe asks for more, whatever the base could take."""
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model")
 _MASKED_LM_TYPES = ("MaskedLM", "ForPreTraining")
 
 
@@ -69,14 +70,18 @@ def _hub_snapshot(repository: str) -> Path | None:
     if not isinstance(config, str):
         return None
     folder = Path(config).parent
-    return folder if weights_of(folder) else None
+    has_tokenizer = any((folder / name).exists() for name in _TOKENIZER_FILES)
+    return folder if has_tokenizer and weights_of(folder) else None
 
 
 def weights_of(folder: Path) -> list[Path]:
     """The safetensors files of a model folder, empty where there are none or some are missing."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = [folder / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+        try:
+            shards = [folder / name for name in sorted(set(read_json(index)["weight_map"].values()))]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{index} is damaged: {error}; fetch the base again") from error
         return shards if all(shard.is_file() for shard in shards) else []
     single = folder / "model.safetensors"
     return [single] if single.is_file() else []

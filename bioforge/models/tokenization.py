@@ -20,7 +20,10 @@ def load_fast(folder: Path) -> Tokenizer:
     from tokenizers import ByteLevelBPETokenizer, Tokenizer
 
     if (folder / "tokenizer.json").is_file():
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        try:
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(f"{folder / 'tokenizer.json'} is damaged: {error}") from error
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))._tokenizer
     elif (folder / "vocab.txt").is_file():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -35,7 +35,6 @@ from bioforge.runs.events import (
 from bioforge.runs.folder import RunFolder
 
 _POLL_S = 0.2
-_SILENT_DEATH_S = 2.0
 
 
 class View(Protocol):
@@ -44,53 +43,44 @@ class View(Protocol):
     def close(self) -> None: ...
 
 
-def follow(run: RunFolder, view: View, *, from_start: bool = True) -> Event:
+def follow(run: RunFolder, view: View, interrupted: Callable[[], bool] = lambda: False) -> Event:
     """Feed a run's events to `view` until the run ends; returns its last event.
 
-    Without `from_start`, what an earlier session of the run said is skipped. A worker that died without
-    a word counts as failed.
+    A worker that died without a word counts as failed. On Ctrl-C, `interrupted` says whether to go on.
+
+    Raises KeyboardInterrupt where it says no.
     """
-    last: Event | None = None
+    reader = EventReader(run.events)
     try:
-        for event in _events(run, from_start):
-            view.show(event)
-            last = event
+        while True:
+            try:
+                # Asked before the events are read: what a worker says last it says while it is still there.
+                over = not run.is_active()
+                for event in reader.poll():
+                    if not isinstance(event, ENDINGS):
+                        view.show(event)
+                if over:
+                    last = _last_word(run)
+                    view.show(last)
+                    return last
+                time.sleep(_POLL_S)
+            except KeyboardInterrupt:
+                if not interrupted():
+                    raise
     finally:
         view.close()
-    assert last is not None
-    return last
 
 
-def _events(run: RunFolder, from_start: bool) -> Iterator[Event]:
-    reader = EventReader(run.events)
-    if not from_start:
-        reader.poll()
-    missing_since: float | None = None
-    ended: Event | None = None
-    step = 0
-    while True:
-        events = reader.poll()
-        for event in events:
-            step = getattr(event, "step", step)
-            ended = event if isinstance(event, ENDINGS) else None
-            if ended is None:
-                yield event
-        alive = run.state().status in ("running", "starting")
-        if ended is not None and not alive:
-            yield ended
-            return
-        if alive or events:
-            missing_since = None
-        elif missing_since is None:
-            missing_since = time.monotonic()
-        elif time.monotonic() - missing_since > _SILENT_DEATH_S:
-            yield Failed(
-                step=step,
-                message=f"the worker ended without a word (killed, or out of memory?); see {run.log}; "
-                f"go on with: bioforge runs resume {run.name}",
-            )
-            return
-        time.sleep(_POLL_S)
+def _last_word(run: RunFolder) -> Event:
+    history = run.history()
+    if history and isinstance(history[-1], ENDINGS):
+        return history[-1]
+    return Failed(
+        step=run.state().step,
+        fault=True,
+        message=f"the worker ended without a word (killed, or out of memory?); see {run.log}; "
+        f"go on with: bioforge runs resume {run.name}",
+    )
 
 
 class JsonView:

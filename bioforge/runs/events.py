@@ -124,6 +124,8 @@ class Failed(Event):
     kind: ClassVar[str] = "failed"
     step: int
     message: str
+    fault: bool = False
+    """Ours, rather than something the user can mend."""
 
 
 TYPES: dict[str, type[Event]] = {
@@ -223,9 +225,8 @@ def read_all(path: Path) -> list[Event]:
     """Every event that still holds: a resumed run takes back what was said of later steps."""
     kept: list[Event] = []
     for event in EventReader(path).poll():
-        if isinstance(event, Started) and event.step:
-            kept = [
-                old for old in kept if getattr(old, "step", 0) <= event.step and not isinstance(old, ENDINGS)
-            ]
+        if isinstance(event, Started):
+            told = [old for old in kept if not isinstance(old, ENDINGS)]
+            kept = [old for old in told if getattr(old, "step", -1) <= event.step] if event.step else []
         kept.append(event)
     return kept

@@ -33,60 +33,13 @@ from bioforge.runs.events import (
 from bioforge.runs.recipe import Recipe
 
 Status = Literal["starting", "running", "finished", "stopped", "failed", "interrupted"]
-_WORDS = (
-    [
-        "amber",
-        "brisk",
-        "calm",
-        "clear",
-        "dusky",
-        "early",
-        "fleet",
-        "gentle",
-        "hidden",
-        "ivory",
-        "jolly",
-        "keen",
-        "late",
-        "mellow",
-        "nimble",
-        "olive",
-        "plain",
-        "quiet",
-        "rapid",
-        "silver",
-        "tidy",
-        "urban",
-        "vivid",
-        "warm",
-        "young",
-    ],
-    [
-        "badger",
-        "crane",
-        "dolphin",
-        "egret",
-        "falcon",
-        "gecko",
-        "heron",
-        "ibis",
-        "jackal",
-        "kestrel",
-        "lark",
-        "marten",
-        "newt",
-        "otter",
-        "plover",
-        "quail",
-        "raven",
-        "seal",
-        "tern",
-        "urchin",
-        "vole",
-        "wren",
-        "yak",
-        "zebra",
-    ],
+_ADJECTIVES = (
+    "amber brisk calm clear dusky early fleet gentle hidden ivory jolly keen late mellow nimble olive plain quiet "
+    "rapid silver tidy urban vivid warm young"
+)
+_ANIMALS = (
+    "badger crane dolphin egret falcon gecko heron ibis jackal kestrel lark marten newt otter plover quail raven "
+    "seal tern urchin vole wren yak zebra"
 )
 _EDGE = 1 << 16
 """Bytes read from either end of an events file: enough for any first and last events."""
@@ -170,6 +123,14 @@ class RunFolder:
         assert isinstance(value, dict)
         return value
 
+    def is_whole(self) -> bool:
+        """Whether all that was asked for can still be read."""
+        try:
+            self.recipe(), self.data(), self.base()
+        except (UserError, TypeError, KeyError):
+            return False
+        return True
+
     def lock(self) -> FileLock:
         """Held by the worker for as long as it lives; the system drops it with the process."""
         return FileLock(self.path / "lock", mode=0o644)
@@ -221,6 +182,14 @@ class RunFolder:
             message=message,
             eta_seconds=latest.eta_seconds if latest and status == "running" else 0.0,
         )
+
+    def is_active(self) -> bool:
+        """Whether a worker has this run or is about to."""
+        return self.is_alive() or self._is_launching()
+
+    def ending(self) -> Event | None:
+        """How the latest session ended; None where it did not say."""
+        return _edges(self.events)[3]
 
     def _is_launching(self) -> bool:
         """Between its launch and its first word a worker is a process without the lock."""
@@ -283,7 +252,7 @@ def create(
     """Write down all that decides a run, in a new folder."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
-        name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words) for words in _WORDS)}"
+        name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
         info = RunInfo(name, recipe.task, dt.datetime.now(dt.UTC).isoformat(), model, replace, __version__)
         try:
             with new_folder(home.runs / name) as folder:
@@ -329,6 +298,6 @@ def listing(home: Home) -> list[RunFolder]:
 
 def remove(run: RunFolder) -> None:
     """Raises UserError for a run that is still working."""
-    if run.is_alive():
+    if run.is_active():
         raise UserError(f"run '{run.name}' is running; stop it first: bioforge runs stop {run.name}")
     remove_folder(run.path)

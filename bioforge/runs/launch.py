@@ -28,7 +28,7 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
 
     Raises UserError where a worker already has it.
     """
-    if run.is_alive():
+    if run.is_active():
         raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
     run.control.write_text("", encoding="utf-8")
     command = [sys.executable, "-m", WORKER, str(run.path)]

@@ -10,13 +10,22 @@ from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.models import catalog
-from bioforge.models.bases import check_family, default_base, resolve, weights_of
+from bioforge.models.bases import (
+    LocalBase,
+    check_family,
+    default_base,
+    length_limit,
+    read_config,
+    resolve,
+    weights_of,
+)
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs import folder, recipe
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 
+_SHORTEST = 8
 _DISK_FACTOR = 11
 """Two checkpoints and one being written, three times the weights each; the best weights and their successor."""
 
@@ -59,6 +68,7 @@ def new_run(
     chosen = build_recipe(task, base, preset, settings or [], seed)
     local = resolve(home, base)
     check_family(local, task)
+    _check_length(chosen, local)
     train_and_validation(loaded, chosen.validation_fraction, chosen.seed, chosen.official_validation)
     if model is not None:
         check_name(model, "model")
@@ -72,3 +82,11 @@ def new_run(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
     return folder.create(home, chosen, loaded.info, local, model=model or data, replace=replace_model)
+
+
+def _check_length(recipe: Recipe, base: LocalBase) -> None:
+    limit = length_limit(read_config(base.folder))
+    if limit and recipe.max_length > limit:
+        raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
+    if 0 < recipe.max_length < _SHORTEST:
+        raise UserError(f"max_length={recipe.max_length} leaves no room for a text; the least is {_SHORTEST}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
@@ -28,7 +31,6 @@ class Progress:
     best_step: int = 0
     best_score: float | None = None
     """Higher is better: MCC for judges, minus the loss for writers."""
-    best_metrics: dict[str, float] = field(default_factory=dict)
     validations_without_best: int = 0
     epoch_loss: float = 0.0
     """Sum of the losses of the current epoch's steps."""
@@ -36,6 +38,15 @@ class Progress:
     """Training time of the current epoch, validation and samples not counted."""
     seconds: float = 0.0
     """Wall time of all sessions of this run."""
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Safetensors reports a disk that refuses as an error of its own kind; here it is an OSError again."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def save(
@@ -54,7 +65,7 @@ def save(
         if is_whole(target):
             return target
         remove_folder(target)
-    with new_folder(target) as staging:
+    with disk_errors(), new_folder(target) as staging:
         model.save_pretrained(staging / "model")
         _save_optimizer(optimizer, staging / "optimizer.safetensors")
         save_file(rng, staging / "rng.safetensors")
@@ -116,6 +127,8 @@ def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
 
 def rng_state() -> dict[str, torch.Tensor]:
     state = {"cpu": torch.get_rng_state()}
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state()
     return state
@@ -124,6 +137,8 @@ def rng_state() -> dict[str, torch.Tensor]:
 def restore_rng(checkpoint: Path) -> None:
     state = load_file(checkpoint / "rng.safetensors")
     torch.set_rng_state(state["cpu"])
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import platform
+import sys
 
 import psutil
 import torch
@@ -50,6 +53,22 @@ def precision(wanted: str, device: str) -> str:
 def tokens_per_pass(device: str) -> int:
     """How many tokens to compute at once: beyond this a pass costs memory and gains no speed."""
     return 2048 if device == "cpu" else 32_768
+
+
+def memory_slack() -> int:
+    """How far resident memory may grow beyond what is in use before freed memory is handed back, in bytes."""
+    return int(psutil.virtual_memory().total // 4)
+
+
+def release_freed_memory() -> None:
+    """Hand freed memory back to the system, where it is glibc's to give.
+
+    Batches of ever other lengths leave holes between the blocks in use, and without this resident memory
+    grows for hours (docs/decisions/0005-memory.md).
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def memory_bytes(device: str) -> int:

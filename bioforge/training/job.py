@@ -16,7 +16,7 @@ from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
-from bioforge.models.bases import LONGEST, LocalBase, length_limit
+from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config
 from bioforge.models.loading import load_model, load_tokenizer
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
@@ -86,7 +86,7 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     torch.manual_seed(recipe.seed)
     tokenizer = load_tokenizer(base.folder)
     model = load_model(checkpoint / "model" if checkpoint else base.folder, recipe.task)
-    base_config = _set_attention_dropout(model, recipe)
+    base_config = _set_attention_dropout(model, recipe, read_config(base.folder))
     max_length = _max_length(model, recipe)
     objective: Objective
     if recipe.task == "bios":
@@ -113,7 +113,9 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     return Job(run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config)
 
 
-def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, Any]:
+def _set_attention_dropout(
+    model: PreTrainedModel, recipe: Recipe, base_config: dict[str, Any]
+) -> dict[str, Any]:
     """Change attention dropout for the training, and return what to put back when saving.
 
     On a CPU, attention with dropout leaves the fast kernel (68 to 310 ms a GPT-2 layer).
@@ -123,7 +125,8 @@ def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, 
         return before
     for key in _ATTENTION_DROPOUTS:
         if hasattr(model.config, key):
-            before[key] = getattr(model.config, key)
+            # The base's own value: a checkpoint's configuration is already the changed one.
+            before[key] = base_config.get(key, type(model.config)().to_dict().get(key))
             setattr(model.config, key, recipe.attention_dropout)
     module: Any
     for module in model.modules():
@@ -135,7 +138,4 @@ def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, 
 
 
 def _max_length(model: PreTrainedModel, recipe: Recipe) -> int:
-    limit = length_limit(model.config.to_dict())
-    if recipe.max_length and limit and recipe.max_length > limit:
-        raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
-    return recipe.max_length or min(limit or LONGEST, LONGEST)
+    return recipe.max_length or min(length_limit(model.config.to_dict()) or LONGEST, LONGEST)

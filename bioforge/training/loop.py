@@ -79,13 +79,19 @@ class Loop:
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
         self.pace = _Pace()
+        self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
 
     def run(self) -> Outcome:
         progress = self.progress
         self.model.train()
-        if progress.step == 0 and self.recipe.validate_first:
+        if progress.step == 0 and self.recipe.validate_first and not self.stop_signalled():
             self._validate_base()
         while progress.step < self.total:
+            if self._handle_requests() or self.stop_signalled():
+                self._save()
+                return Outcome(True, "asked to stop")
+            if self._out_of_patience():
+                return self._give_up()
             for step in self._remaining_steps():
                 self._train_step(step)
                 validated = self._due_for_validation()
@@ -93,15 +99,13 @@ class Loop:
                     self._validate()
                 if self.recipe.sample_every and progress.step % self.recipe.sample_every == 0:
                     self._sample(self.recipe.sample_prompt)
-                stopping = self._handle_requests() or self.stop_signalled()
                 if progress.step_in_epoch == self.per_epoch:
                     self._next_epoch()
-                if stopping:
+                if self._out_of_patience():
+                    return self._give_up()
+                if self._handle_requests() or self.stop_signalled():
                     self._save()
                     return Outcome(True, "asked to stop")
-                if self._out_of_patience():
-                    self._keep_last_if_wanted()
-                    return Outcome(False, f"no better validation in {progress.validations_without_best}")
                 if progress.step >= self.total:
                     break
                 overdue = time.monotonic() - self.last_saved > self.recipe.checkpoint_minutes * 60
@@ -110,6 +114,10 @@ class Loop:
         self._keep_last_if_wanted()
         at_limit = self.recipe.max_steps and self.total == self.recipe.max_steps
         return Outcome(False, "max_steps" if at_limit else "last epoch")
+
+    def _give_up(self) -> Outcome:
+        self._keep_last_if_wanted()
+        return Outcome(False, f"no better validation in {self.progress.validations_without_best}")
 
     def _remaining_steps(self) -> Iterator[list[Batch]]:
         """What is left of the current epoch; the cursor may stand in its middle."""
@@ -149,6 +157,7 @@ class Loop:
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        self._keep_memory_in_bounds()
         progress.step += 1
         progress.step_in_epoch += 1
         progress.epoch_loss += value
@@ -159,6 +168,11 @@ class Loop:
         )
         if progress.step % recipe.log_every == 0 or progress.step == self.total:
             self._report_step(rate, gradient)
+
+    def _keep_memory_in_bounds(self) -> None:
+        if self.accelerator.device.type == "cpu" and device.memory_bytes("cpu") > self.memory_limit:
+            device.release_freed_memory()
+            self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
 
     def _parts(self, batch: list[Example]) -> list[list[Example]]:
         """`batch` itself, or pieces of like length where it is too much for one forward pass."""
@@ -245,7 +259,7 @@ class Loop:
         value = score(metrics)
         best = progress.best_score is None or value > progress.best_score
         if best:
-            progress.best_score, progress.best_step, progress.best_metrics = value, progress.step, metrics
+            progress.best_score, progress.best_step = value, progress.step
             progress.validations_without_best = 0
         else:
             progress.validations_without_best += 1
@@ -269,7 +283,7 @@ class Loop:
             self._save_best()
 
     def _save_best(self) -> None:
-        with new_folder(self.job.run.best, replace=True) as folder:
+        with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
             self.job.save_model(folder)
 
     def _keep_last_if_wanted(self) -> None:
@@ -297,7 +311,11 @@ class Loop:
             draw = torch.Generator().manual_seed(seed)
             first = int(torch.randint(1, min(30_000, len(tokenizer)), (1,), generator=draw))
         sampling = Sampling(recipe.sample_tokens, recipe.top_k, recipe.top_p, recipe.temperature)
-        text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
+        try:
+            text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
+        except UserError as error:
+            self.emit(Warning(message=f"no sample: {error}"))
+            return
         self.emit(Sample(step=progress.step, prompt=prompt, text=text.text, ended=text.ended))
 
     def _handle_requests(self) -> bool:

@@ -48,12 +48,19 @@ def main(arguments: list[str]) -> int:
     except Timeout:
         sys.stderr.write(f"run '{run.name}' is already running\n")
         return ExitCode.USAGE
+    if isinstance(run.ending(), Finished):
+        sys.stderr.write(f"run '{run.name}' is finished\n")
+        return ExitCode.USAGE
     stop = _StopFlag()
     emit = EventWriter(run.events)
     try:
         return _work(run, emit, stop)
     except UserError as error:
         emit(Failed(step=run.state().step, message=str(error)))
+        return ExitCode.USAGE
+    except OSError as error:
+        traceback.print_exc()
+        emit(Failed(step=run.state().step, message=f"cannot write or read: {error}; make room, then resume"))
         return ExitCode.USAGE
     except MemoryError:
         emit(Failed(step=run.state().step, message=_out_of_memory()))
@@ -64,7 +71,7 @@ def main(arguments: list[str]) -> int:
         if "out of memory" in message or "can't allocate memory" in message:
             emit(Failed(step=run.state().step, message=_out_of_memory()))
             return ExitCode.USAGE
-        emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})"))
+        emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})", fault=True))
         return ExitCode.FAULT
     finally:
         emit.close()
