@@ -14,7 +14,7 @@ from bioforge.runs.recipe import explanations
 if TYPE_CHECKING:
     from bioforge.models.catalog import Task
 
-_FIELDS = "\n\n".join(f"`{name}` {explain}" for name, explain in explanations())
+_FIELDS = "\n\n".join(f"{name}: {explain}" for name, explain in explanations())
 app = typer.Typer(
     no_args_is_help=True,
     help="Fine-tune a base on a data set, live. The run is a process of its own: closing this window does not end it.",

@@ -213,6 +213,7 @@ class LiveView:
                 self._live.console.print(Text(line, style="dim"))
             self._steps.update(self._step_task, total=event.steps, completed=event.step)
             self._steps.update(self._epoch_task, total=event.epochs)
+            self._figures = Text("first step …", style="dim")
         elif isinstance(event, Step):
             self._show_step(event)
         elif isinstance(event, Sample):
