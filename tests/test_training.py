@@ -307,11 +307,21 @@ def test_what_a_finished_judge_is_published_with(home: Home, sentences: DataInfo
     assert work(run) == 0
     info = store.info(home, "sentences")
     assert info.task == "cola" and info.run == run.name and info.data_fingerprint == sentences.fingerprint
-    assert info.threshold is not None and 0 < info.threshold < 1
-    assert {"loss", "accuracy", "mcc", "mcc_at_threshold"} <= info.metrics.keys()
+    assert info.threshold == 0.5, "twenty sentences are too few to choose by"
+    assert {"loss", "accuracy", "mcc"} <= info.metrics.keys()
     assert not run.checkpoints.exists()
     card = (home.models / "sentences" / "README.md").read_text()
     assert sentences.fingerprint[:16] in card
+
+
+def test_a_threshold_is_chosen_where_there_is_enough_to_choose_by(
+    home: Home, tiny_bert: Path, sentences: DataInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bioforge.training.publish._ENOUGH_TO_CHOOSE_BY", 10)
+    assert work(make_run(home, "cola", "sentences", tiny_bert, epochs=1)) == 0
+    info = store.info(home, "sentences")
+    assert info.threshold is not None
+    assert info.metrics["mcc_at_threshold"] >= info.metrics["mcc"] - 0.1
 
 
 def test_a_sample_on_request_uses_its_prompt(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:

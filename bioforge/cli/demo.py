@@ -24,7 +24,14 @@ _SENTENCES = (
     "She bought herself a turntable.",
     "The turntables was on the floor.",
 )
+_PROMPT = "Born in Lisbon, the DJ"
 _WRITER, _JUDGE = "demo-writer", "demo-judge"
+_BASE = "smollm2-135m"
+"""For the judge too: 720 sentences are too few to teach grammar to an encoder as small as MiniLM."""
+_FULL_WRITER = ["sample_every=15", "validations_per_epoch=1"]
+_QUICK_WRITER = ["epochs=1", "max_steps=6", "sample_every=5", "max_length=128", "sample_tokens=40"]
+_FULL_JUDGE = ["epochs=4", "validations_per_epoch=1", "learning_rate=5e-5"]
+_QUICK_JUDGE = ["epochs=1", "max_steps=12", "learning_rate=5e-5"]
 
 
 def demo(
@@ -44,14 +51,10 @@ def demo(
     _title("2  Data: biographies of invented DJs, and judged sentences")
     _import(place)
     _title("3  A writer: SmolLM2 learns to write DJ biographies")
-    settings = (
-        ["epochs=1", "max_steps=8", "sample_every=6", "max_length=160"]
-        if quick
-        else ["sample_every=15", "validations_per_epoch=1"]
-    )
-    _train(place, "bios", "demo-djs", _WRITER, "quick" if quick else "balanced", settings)
-    _title("4  A judge: MiniLM learns which sentences are acceptable")
-    _train(place, "cola", "demo-sentences", _JUDGE, "quick" if quick else "balanced", [])
+    preset = "quick" if quick else "balanced"
+    _train(place, "bios", "demo-djs", _WRITER, preset, _QUICK_WRITER if quick else _FULL_WRITER)
+    _title("4  A judge: SmolLM2 with a new head learns which sentences are acceptable")
+    _train(place, "cola", "demo-sentences", _JUDGE, preset, _QUICK_JUDGE if quick else _FULL_JUDGE)
     _title("5  Three biographies nobody has lived")
     _write(place, 80 if quick else 160)
     _title("6  Five verdicts")
@@ -94,11 +97,10 @@ def _drop_older(home: Home, *names: str) -> None:
 
 
 def _train(home: Home, task: Task, data: str, model: str, preset: str, settings: list[str]) -> None:
-    from bioforge.models.catalog import OFFLINE_BASE
     from bioforge.runs.launch import launch
     from bioforge.runs.start import new_run
 
-    run = new_run(home, task, data, OFFLINE_BASE[task], preset, settings, None, model, replace_model=True)
+    run = new_run(home, task, data, _BASE, preset, settings, None, model, replace_model=True)
     launch(run)
     note(f"run {run.name}; Ctrl-C saves and stops")
     code = watch(run, as_json=False, stop_on_interrupt=True)
@@ -112,7 +114,9 @@ def _write(home: Home, tokens: int) -> None:
     from bioforge.reporting.text import safe
 
     writer = Writer.load(store.folder(home, _WRITER))
-    for number, text in enumerate(writer.write("", 3, Sampling(tokens, temperature=0.9), seed=42), 1):
+    for number, text in enumerate(
+        writer.write(_PROMPT, 3, Sampling(tokens, top_p=0.9, temperature=0.7), seed=42), 1
+    ):
         show(f"{number}: {safe(text.text)}{'' if text.ended else ' …'}", "")
     sys.stdout.flush()
 

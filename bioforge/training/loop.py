@@ -261,7 +261,8 @@ class Loop:
         if best:
             progress.best_score, progress.best_step = value, progress.step
             progress.validations_without_best = 0
-        else:
+        elif not (self.recipe.task == "cola" and progress.best_score == 0):
+            # A judge that still calls everything acceptable has not begun to learn; that is no reason to stop.
             progress.validations_without_best += 1
         self.emit(
             Validation(

@@ -14,6 +14,9 @@ from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job, home_of, versions
 from bioforge.training.validation import validate
 
+_ENOUGH_TO_CHOOSE_BY = 200
+"""Validation sentences; among fewer, the best threshold is mostly luck, and 0.5 stays."""
+
 
 def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, dict[str, float]]:
     """Put the kept weights into the store; returns the model's name and its validation metrics.
@@ -27,7 +30,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, di
     threshold = None
     if recipe.task == "cola":
         threshold = 0.5
-        if recipe.tune_threshold:
+        if recipe.tune_threshold and len(probabilities) >= _ENOUGH_TO_CHOOSE_BY:
             labels = [example.label for example in job.validation.examples]
             threshold = best_threshold(labels, probabilities)
             predictions = [int(probability >= threshold) for probability in probabilities]
