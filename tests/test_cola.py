@@ -141,8 +141,8 @@ def test_dev_and_validation_are_the_same_sentences_and_read_once(tmp_path: Path)
 
 
 def test_a_source_column_and_a_text_column_are_understood(tmp_path: Path) -> None:
-    file = read_cola(one(tmp_path, "source,text,label\nks08,A cat sat.,1\n", "mine.csv"))
-    assert file.judgements == [Judgement("A cat sat.", 1, "train", "ks08", "", 1)]
+    file = read_cola(one(tmp_path, "source,text,label\nks08,A cat sat.,1\nks08,Cat a sat.,0\n", "mine.csv"))
+    assert file.judgements[0] == Judgement("A cat sat.", 1, "train", "ks08", "", 1)
 
 
 def test_a_csv_with_everything_in_quotation_marks_is_read(tmp_path: Path) -> None:
@@ -226,9 +226,9 @@ def test_the_mark_never_decides_the_label(tmp_path: Path) -> None:
 def test_windows_1252_and_utf16_are_read_too(tmp_path: Path) -> None:
     path = tmp_path / "judged.tsv"
     for encoding in ("cp1252", "utf-16"):
-        path.write_bytes("x\t1\t\tJosé’s café – fine.\n".encode(encoding))
+        path.write_bytes("x\t1\t\tJosé’s café – fine.\nx\t0\t*\tFine café.\n".encode(encoding))
         file = read_cola(path)
-        assert (sentences(file), file.encoding) == (["José’s café – fine."], encoding)
+        assert (sentences(file)[0], file.encoding) == ("José’s café – fine.", encoding)
 
 
 @pytest.mark.parametrize(
