@@ -17,7 +17,7 @@ from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
 from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config
-from bioforge.models.loading import load_model, load_tokenizer
+from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
@@ -92,7 +92,8 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     if recipe.task == "bios":
         if recipe.special_tokens == "tutorial":
             tokenizer.add_special_tokens(TUTORIAL_TOKENS)
-            model.resize_token_embeddings(len(tokenizer))
+            with quiet():
+                model.resize_token_embeddings(len(tokenizer))
         begin, end = begin_token(tokenizer), tokenizer.eos_token_id
         if not isinstance(end, int):
             raise UserError(
