@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from bioforge.cli.console import note, show_json, stdout
 from bioforge.cli.options import JsonFlag
@@ -98,11 +97,10 @@ def _lines(raw: bytes, where: str) -> Iterator[tuple[str, Place]]:
 
 
 def _print(sentences: list[tuple[str, Place]], verdicts: list[Verdict]) -> None:
-    from bioforge.reporting.text import safe
+    from bioforge.reporting.scores import verdict_line
 
     console = stdout()
     for (sentence, place), verdict in zip(sentences, verdicts, strict=True):
-        word, style = ("acceptable  ", "green") if verdict.acceptable else ("unacceptable", "bold red")
         where = f"{place[0]}:{place[1]}: " if place else ""
-        line = Text.assemble((word, style), f"  {verdict.probability:.2f}  {where}{safe(sentence)}")
+        line = verdict_line(sentence, verdict.probability, verdict.acceptable, where)
         console.print(line, soft_wrap=True)

@@ -124,9 +124,9 @@ def _write(home: Home, tokens: int) -> None:
 def _judge(home: Home) -> None:
     from bioforge.judging.judge import Judge
     from bioforge.models import store
+    from bioforge.reporting.scores import verdict_line
 
     judge = Judge.load(store.folder(home, _JUDGE))
     for verdict in judge.verdicts(_SENTENCES):
-        word, style = ("acceptable  ", "green") if verdict.acceptable else ("unacceptable", "bold red")
-        show(Text.assemble((word, style), f"  {verdict.probability:.2f}  {verdict.sentence}"))
+        show(verdict_line(verdict.sentence, verdict.probability, verdict.acceptable))
     note("720 sentences make a judge that is often wrong; CoLA's 8,551 make a better one")

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bioforge.models.batching import in_order_of_length, mask, pad
+from bioforge.models.batching import encode_sentences, in_order_of_length, mask, pad
 from bioforge.models.loading import load_model, load_tokenizer
 from bioforge.models.store import ModelInfo, read_info
 
@@ -65,11 +64,7 @@ def probabilities_of(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_length: int
 ) -> tuple[list[float], list[bool]]:
     """Probability of `acceptable` for each sentence, and whether it was cut at `max_length` tokens."""
-    whole: Any = tokenizer(list(sentences), split_special_tokens=True, verbose=False)
-    cut: Any = tokenizer(
-        list(sentences), split_special_tokens=True, truncation=True, max_length=max_length, verbose=False
-    )
-    ids: list[list[int]] = cut["input_ids"]
+    ids, truncated = encode_sentences(tokenizer, sentences, max_length)
     padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
     probabilities = [0.0] * len(ids)
     for batch in in_order_of_length([len(sequence) for sequence in ids], _BATCH):
@@ -78,4 +73,4 @@ def probabilities_of(
         logits = model(input_ids=inputs, attention_mask=attention).logits.float()
         for index, probability in zip(batch, logits.softmax(-1)[:, 1].tolist(), strict=True):
             probabilities[index] = probability
-    return probabilities, [len(tokens) > max_length for tokens in whole["input_ids"]]
+    return probabilities, truncated

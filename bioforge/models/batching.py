@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 
 def pad(sequences: Sequence[Sequence[int]], value: int, width: int = 0) -> torch.Tensor:
@@ -31,3 +33,27 @@ def in_order_of_length(lengths: Sequence[int], batch_size: int, max_tokens: int 
             room = max(1, min(batch_size, max_tokens // max(1, lengths[index])))
         batches[-1].append(index)
     return batches
+
+
+def encode_sentences(
+    tokenizer: PreTrainedTokenizerBase, sentences: Sequence[str], max_length: int
+) -> tuple[list[list[int]], list[bool]]:
+    """Token ids of each sentence with the special tokens around it, and whether it was cut at `max_length`.
+
+    A sentence that spells out a special token is text like any other.
+    """
+    encoded: Any = tokenizer(list(sentences), split_special_tokens=True, verbose=False)
+    ids: list[list[int]] = encoded["input_ids"]
+    long = [index for index, sequence in enumerate(ids) if len(sequence) > max_length]
+    if long:
+        cut: Any = tokenizer(
+            [sentences[index] for index in long],
+            split_special_tokens=True,
+            truncation=True,
+            max_length=max_length,
+            verbose=False,
+        )
+        for index, sequence in zip(long, cut["input_ids"], strict=True):
+            ids[index] = sequence
+    is_long = set(long)
+    return ids, [index in is_long for index in range(len(ids))]

@@ -1,10 +1,19 @@
-"""A judge's scores as lines, with the tutorial's bars of MCC by batch."""
+"""A judge's verdicts and scores as lines, with the tutorial's bars of MCC by batch."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rich.text import Text
+
+from bioforge.reporting.text import safe
+
 _HALF_WIDTH = 20
+
+
+def verdict_line(sentence: str, probability: float, acceptable: bool, where: str = "") -> Text:
+    word, style = ("acceptable  ", "green") if acceptable else ("unacceptable", "bold red")
+    return Text.assemble((word, style), f"  {probability:.2f}  {where}{safe(sentence)}")
 
 
 def judge_lines(score: dict[str, Any], threshold: float) -> list[str]:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from bioforge.runs.tail import Tail
+
 Request = Literal["stop", "save", "sample"]
 
 
@@ -18,22 +20,11 @@ class ControlReader:
     """Gives each request once."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
+        self._tail = Tail(path)
 
     def poll(self) -> list[dict[str, Any]]:
-        try:
-            if self._path.stat().st_size == self._offset:
-                return []
-            with self._path.open("rb") as stream:
-                stream.seek(self._offset)
-                chunk = stream.read()
-        except FileNotFoundError:
-            return []
-        whole = chunk[: chunk.rfind(b"\n") + 1]
-        self._offset += len(whole)
         requests = []
-        for line in whole.splitlines():
+        for line in self._tail.poll():
             try:
                 value = json.loads(line)
             except ValueError:

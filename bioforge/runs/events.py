@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bioforge.runs.tail import Tail
+
 
 @dataclass(frozen=True)
 class Event:
@@ -196,21 +198,11 @@ class EventReader:
     """Follows an events file: each `poll` gives the whole lines that came since; damaged ones are skipped."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._offset = 0
-        self._rest = b""
+        self._tail = Tail(path)
         self.damaged = 0
 
     def poll(self) -> list[Event]:
-        try:
-            with self._path.open("rb") as stream:
-                stream.seek(self._offset)
-                chunk = stream.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(chunk)
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        return list(self._decoded(lines))
+        return list(self._decoded(self._tail.poll()))
 
     def _decoded(self, lines: list[bytes]) -> Iterator[Event]:
         for line in lines:

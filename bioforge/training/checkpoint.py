@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,9 +140,3 @@ def restore_rng(checkpoint: Path) -> None:
         torch.mps.set_rng_state(state["mps"])
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
-
-
-def remove_all(folder: Path) -> None:
-    """Drop the checkpoints of a run that is finished: its best weights are kept beside them."""
-    if folder.exists():
-        shutil.rmtree(folder)

@@ -15,8 +15,8 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioforge.data.store import Row
+from bioforge.models.batching import encode_sentences, pad
 from bioforge.models.batching import mask as mask_of
-from bioforge.models.batching import pad
 from bioforge.runs.recipe import Recipe
 from bioforge.training.head import language_model_loss
 
@@ -137,16 +137,12 @@ class Judging:
     padding: int
 
     def encode(self, rows: Sequence[Row]) -> Encoded:
-        texts = [row.text for row in rows]
-        limit = {"truncation": True, "max_length": self.max_length}
-        cut: Any = self.tokenizer(texts, split_special_tokens=True, verbose=False, **limit)
-        whole: Any = self.tokenizer(texts, split_special_tokens=True, verbose=False)
-        truncated = sum(len(ids) > self.max_length for ids in whole["input_ids"])
+        sequences, cut = encode_sentences(self.tokenizer, [row.text for row in rows], self.max_length)
         examples = [
             Example(ids, _IGNORED if row.label is None else row.label, row.row)
-            for ids, row in zip(cut["input_ids"], rows, strict=True)
+            for ids, row in zip(sequences, rows, strict=True)
         ]
-        return Encoded(examples, truncated)
+        return Encoded(examples, sum(cut))
 
     def width(self, examples: Sequence[Example]) -> int:
         return _width(self.recipe, self.max_length, examples)

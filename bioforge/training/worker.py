@@ -12,6 +12,7 @@ from types import FrameType
 from filelock import Timeout
 
 from bioforge.errors import ExitCode, UserError
+from bioforge.files import remove_folder
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import EventWriter, Failed, Finished, Preparing, Started, Stopped, Warning
 from bioforge.runs.folder import RunFolder
@@ -144,7 +145,7 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
             reason=outcome.reason,
         )
     )
-    checkpoint.remove_all(run.checkpoints)
+    remove_folder(run.checkpoints)
     return ExitCode.OK
 
 
