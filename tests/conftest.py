@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["NO_COLOR"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+import hypothesis
 import pytest
 
 from bioforge.data import bios, cola, store
@@ -19,6 +20,10 @@ from bioforge.data.store import DataInfo
 from bioforge.paths import Home, assets
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# The same examples on every run: a change is judged by what it does, not by its luck.
+hypothesis.settings.register_profile("bioforge", derandomize=True)
+hypothesis.settings.load_profile("bioforge")
 
 
 @pytest.fixture(autouse=True)

@@ -321,7 +321,7 @@ def test_the_seed_decides_which_rows_are_held_out() -> None:
     assert len({number for rows_held in held for number in rows_held}) > 70
 
 
-JUDGED = [Row(f"t{number}", number, "train", number % 2) for number in range(100)]
+JUDGED = [Row(f"t{number}", number, "train", number % 2) for number in range(1000)]
 OUTSIDE = [Row(f"o{number}", number, "out_of_domain_dev", number % 2) for number in range(30)]
 
 
@@ -331,7 +331,7 @@ def test_the_official_split_is_validated_on_when_asked(name: str) -> None:
     data = data_set("cola", [*JUDGED, *dev, *OUTSIDE])
     assert train_and_validation(data, 0.1, 0, official=True) == (JUDGED, dev)
     train, validation = train_and_validation(data, 0.1, 0, official=False)
-    assert (len(train), len(validation)) == (90, 10)
+    assert (len(train), len(validation)) == (900, 100)
     assert {row.split for row in [*train, *validation]} == {"train"}
 
 
@@ -358,7 +358,7 @@ def test_the_out_of_domain_split_is_never_touched(
 def test_a_judge_is_not_trained_on_one_label(label: int) -> None:
     rows = [replace(row, label=label) for row in JUDGED]
     dev = [Row("d", 1, "dev", 1 - label)]
-    for data, count in ((data_set("cola", rows), 90), (data_set("cola", [*rows, *dev]), 100)):
+    for data, count in ((data_set("cola", rows), 900), (data_set("cola", [*rows, *dev]), 1000)):
         expected = f"all {count} training sentences of 'mine' have the same label; a judge needs both"
         with pytest.raises(UserError, match=expected):
             train_and_validation(data, 0.1, 0, official=True)
