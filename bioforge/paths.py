@@ -44,6 +44,10 @@ class Home:
         return self.cache / "downloads"
 
     @property
+    def logs(self) -> Path:
+        return self.cache / "logs"
+
+    @property
     def settings(self) -> Path:
         return self.root / "settings.json"
 

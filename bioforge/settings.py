@@ -16,6 +16,8 @@ class Settings:
     """Model that `generate` uses when none is named."""
     judge: str | None = None
     """Model that `check` uses when none is named."""
+    theme: str | None = None
+    """Colours of the terminal app."""
 
 
 def load_settings(home: Home) -> Settings:

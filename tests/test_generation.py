@@ -31,7 +31,7 @@ def test_same_seed_same_texts_and_the_random_state_is_left_alone(writer: Writer)
 
 def test_streamed_text_is_the_text(writer: Writer) -> None:
     said: list[str] = []
-    (text,) = writer.write("Zoë plays", 1, Sampling(60), 3, on_text=said.append)
+    (text,) = writer.write("Zoë plays", 1, Sampling(60), 3, on_text=lambda _, more: said.append(more))
     assert "".join(said) == text.text
     assert len(said) > 10
 

@@ -56,7 +56,7 @@ def generate(
             sys.stdout.write(safe(text))
             sys.stdout.flush()
 
-        text = writer.write(prompt, 1, sampling, drawn_seed, on_text=say)[0]
+        text = writer.write(prompt, 1, sampling, drawn_seed, on_text=lambda _, more: say(more))[0]
         say("\n")
         if not text.ended:
             note(f"(cut at {text.tokens} tokens; --max-new-tokens allows more)")

@@ -37,6 +37,10 @@ class Text:
     """Whether the model ended the text itself, rather than the length limit."""
 
 
+OnText = Callable[[int, str], None]
+"""Called with the index of a text and what it grew by."""
+
+
 class _Stop(StoppingCriteria):
     def __init__(self, asked: Callable[[], bool]) -> None:
         self._asked = asked
@@ -47,23 +51,30 @@ class _Stop(StoppingCriteria):
 
 
 class _Streamer(BaseStreamer):
-    """Hands over text as it settles: whole characters only, none taken back."""
+    """Hands over texts as they settle: whole characters only, none taken back."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, on_text: Callable[[str], None]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, n: int, on_text: OnText) -> None:
         self._tokenizer = tokenizer
         self._on_text = on_text
-        self._ids: list[int] = []
-        self._said = 0
+        self._ids: list[list[int]] = [[] for _ in range(n)]
+        self._said = [0] * n
 
     def put(self, value: torch.Tensor) -> None:
-        self._ids += value.flatten().tolist()
-        text = decode(self._tokenizer, self._ids)
-        if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-            self._on_text(text[self._said :])
-            self._said = len(text)
+        """The prompt comes first, then one token a text at each step."""
+        for index, ids in enumerate(value.reshape(len(self._ids), -1).tolist()):
+            self._ids[index] += ids
+            text = decode(self._tokenizer, self._ids[index])
+            if not text.endswith("\N{REPLACEMENT CHARACTER}"):
+                self._say(index, text)
 
     def end(self) -> None:
-        self._on_text(decode(self._tokenizer, self._ids)[self._said :])
+        for index, ids in enumerate(self._ids):
+            self._say(index, decode(self._tokenizer, ids))
+
+    def _say(self, index: int, text: str) -> None:
+        if len(text) > self._said[index]:
+            self._on_text(index, text[self._said[index] :])
+            self._said[index] = len(text)
 
 
 def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
@@ -90,13 +101,13 @@ def generate(
     seed: int,
     *,
     first: int | None = None,
-    on_text: Callable[[str], None] | None = None,
+    on_text: OnText | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Text]:
     """`n` texts that start with `prompt`, drawn in one batch.
 
     The same model, arguments and `seed` give the same texts; torch's random state is left as it was.
-    `first` replaces the begin token. `on_text` receives the text as it grows and needs `n` = 1.
+    `first` replaces the begin token. `on_text` receives the texts as they grow, side by side.
 
     Raises UserError where prompt and new tokens do not fit the model.
     """
@@ -135,7 +146,7 @@ def generate(
                 bos_token_id=start,
                 eos_token_id=end,
                 pad_token_id=end if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-                streamer=_Streamer(tokenizer, on_text) if on_text else None,
+                streamer=_Streamer(tokenizer, n, on_text) if on_text else None,
                 stopping_criteria=StoppingCriteriaList([_Stop(should_stop)] if should_stop else []),
                 **drawing,
             )
@@ -173,7 +184,7 @@ class Writer:
         n: int,
         sampling: Sampling,
         seed: int,
-        on_text: Callable[[str], None] | None = None,
+        on_text: OnText | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> list[Text]:
         return generate(

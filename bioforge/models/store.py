@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from dataclasses import asdict, dataclass, field
+from dataclasses import replace as replace_info
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,37 @@ def remove(home: Home, name: str) -> None:
         if getattr(settings, role) == name:
             change_settings(home, **{role: None})
     remove_folder(target)
+
+
+def rename(home: Home, name: str, wanted: str) -> Path:
+    """Give a model another name; a default stays one.
+
+    Raises UserError where `wanted` is taken or cannot be a name.
+    """
+    source = folder(home, name)
+    if wanted == name:
+        return source
+    settings = load_settings(home)
+    target = publish(home, source, replace_info(read_info(source), name=wanted))
+    for role in ("writer", "judge"):
+        if getattr(settings, role) == name:
+            change_settings(home, **{role: wanted})
+    remove_folder(source)
+    return target
+
+
+def card(home: Home, name: str) -> str:
+    """The model card without its hub metadata."""
+    try:
+        text = (folder(home, name) / "README.md").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    return text.split("\n---\n", 1)[-1].lstrip() if text.startswith("---\n") else text
+
+
+def size_of(home: Home, name: str) -> int:
+    """Bytes of a model's files."""
+    return sum(path.stat().st_size for path in folder(home, name).iterdir())
 
 
 def free_name(home: Home, wanted: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import re
 
@@ -33,3 +34,24 @@ def metric(name: str, value: float) -> str:
     if name == "perplexity":
         return f"{value:,.1f}"
     return f"{value:.3f}"
+
+
+def headline(metrics: dict[str, float]) -> str:
+    """The one figure that tells most: MCC for a judge, perplexity for a writer."""
+    for name in ("mcc", "perplexity", "loss"):
+        if name in metrics:
+            return f"{'MCC' if name == 'mcc' else name} {metric(name, metrics[name])}"
+    return ""
+
+
+def age(created: str) -> str:
+    """How long ago an ISO date was, in one unit: `5 min`, `3 h`, `12 days`."""
+    try:
+        seconds = (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):
+        return "–"
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {'day' if unit == 'days' and count == 1 else unit}"
+    return "now"

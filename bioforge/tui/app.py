@@ -1,0 +1,285 @@
+"""The terminal app: tabs, keys, the palette, quitting. What the tabs do is in `tabs/`; what they show is the core's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import signal
+import traceback
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.command import DiscoveryHit, Hit, Provider
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Footer, Input, Static, TabbedContent, TabPane, TextArea
+
+from bioforge.errors import ExitCode, FaultError, UserError
+from bioforge.paths import Home, home
+from bioforge.reporting.text import duration
+from bioforge.runs import control, folder
+from bioforge.runs.follow import Board, RunLine
+from bioforge.service.client import Services
+from bioforge.settings import change_settings, load_settings
+from bioforge.tui.actions import EVERYWHERE, Action
+from bioforge.tui.dialogs import Ask, Choice
+from bioforge.tui.help import Help
+from bioforge.tui.tabs import TABS
+from bioforge.tui.tabs.base import Tab
+from bioforge.tui.theme import DARK, THEMES
+
+_POLL_S = 0.5
+ACTIONS = (*EVERYWHERE, *(action for tab in TABS for action in tab.ACTIONS))
+_STYLES = Path(__file__).parent / "styles"
+
+
+class Commands(Provider):
+    """Every action of every tab, in the command palette."""
+
+    async def discover(self) -> AsyncIterator[DiscoveryHit]:
+        for title, action in self._titled():
+            yield DiscoveryHit(title, partial(self.app.run_action, f"do('{action.id}')"), help=action.help)
+
+    async def search(self, query: str) -> AsyncIterator[Hit]:
+        matcher = self.matcher(query)
+        for title, action in self._titled():
+            score = max(matcher.match(title), 0.5 * matcher.match(action.help))
+            if score > 0:
+                yield Hit(
+                    score,
+                    matcher.highlight(title),
+                    partial(self.app.run_action, f"do('{action.id}')"),
+                    help=action.help,
+                )
+
+    def _titled(self) -> list[tuple[str, Action]]:
+        titles = {tab.NAME: f"{tab.TITLE}: " for tab in TABS}
+        opening = [
+            Action("", f"open_{tab.NAME}", str(number), f"Open {tab.TITLE}", tab.HELP.split(". ")[0])
+            for number, tab in enumerate(TABS, 1)
+        ]
+        hidden = {"command_palette", "leave"}
+        actions = [action for action in ACTIONS if action.name not in hidden]
+        return [(titles.get(action.tab, "") + action.title, action) for action in (*opening, *actions)]
+
+
+class BioforgeApp(App[None]):
+    TITLE = "bioforge"
+    CSS_PATH: ClassVar[list[str | Path]] = sorted(_STYLES.glob("*.tcss"))  # type: ignore[assignment]
+    COMMANDS = {Commands}  # noqa: RUF012 – declared so by Textual
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(action.binding() for action in ACTIONS),
+        *(Binding(str(number), f"do('open_{tab.NAME}')", show=False) for number, tab in enumerate(TABS, 1)),
+    ]
+
+    lines: reactive[tuple[RunLine, ...]] = reactive((), always_update=True)
+    """All runs, newest first, as they were half a second ago."""
+
+    def __init__(self, place: Home | None = None, services: Services | None = None) -> None:
+        super().__init__()
+        self.home = place or home()
+        self.services = services or Services.of(self.home)
+        self._board = Board()
+        for theme in THEMES:
+            self.register_theme(theme)
+
+    # What is on the screen
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(id="top"):
+            yield Static(Text("bioforge", style="bold"), id="brand")
+            yield Static("", id="now")
+        with TabbedContent(id="tabs", initial=TABS[0].NAME):
+            for number, tab in enumerate(TABS, 1):
+                yield TabPane(Content.assemble((f"{number} ", "dim"), tab.TITLE), id=tab.NAME)
+        yield Footer(show_command_palette=False)
+
+    async def on_mount(self) -> None:
+        try:
+            wanted = load_settings(self.home).theme
+        except UserError as error:
+            wanted = None
+            self.tell(error)
+        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self.theme_changed_signal.subscribe(self, lambda theme: self._remember(theme.name))
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                leave = partial(self.exit, return_code=128 + number)
+                asyncio.get_running_loop().add_signal_handler(number, leave)
+        self._poll_runs()
+        self.set_interval(_POLL_S, self._poll_runs)
+
+    async def on_unmount(self) -> None:
+        await self.services.close()
+
+    def _remember(self, theme: str) -> None:
+        try:
+            change_settings(self.home, theme=theme)
+        except (UserError, OSError) as error:
+            self.tell(error)
+
+    @work(exclusive=True, group="runs", exit_on_error=False)
+    async def _poll_runs(self) -> None:
+        try:
+            lines = await asyncio.to_thread(lambda: tuple(self._board.poll(folder.listing(self.home))))
+        except (UserError, OSError) as error:
+            self.tell(error)
+            return
+        self.lines = lines
+
+    def watch_lines(self, lines: tuple[RunLine, ...]) -> None:
+        running = [line for line in lines if line.state.status in ("running", "starting")]
+        self.query_one("#now", Static).update(_now(running))
+
+    # Tabs
+
+    @property
+    def tab(self) -> Tab | None:
+        """The tab in front, once it is mounted."""
+        panes = self.query(TabbedContent)
+        if not panes or not panes.first().active:
+            return None
+        found = self.query_one(f"#{panes.first().active}", TabPane).query(Tab)
+        return found.first() if found else None
+
+    async def open_tab(self, name: str) -> Tab:
+        """Bring a tab to the front; its widgets are made when it is first opened."""
+        pane = self.query_one(f"#{name}", TabPane)
+        if not pane.query(Tab):
+            kind = next(tab for tab in TABS if name == tab.NAME)
+            await pane.mount(kind())
+        self.query_one(TabbedContent).active = name
+        return pane.query_one(Tab)
+
+    @on(TabbedContent.TabActivated, "#tabs")
+    async def _activated(self, event: TabbedContent.TabActivated) -> None:
+        tab = await self.open_tab(str(event.pane.id))
+        tab.start(tab.opened)
+        if self.focused is None or tab not in self.focused.ancestors:
+            tab.focus_main()
+        self.refresh_bindings()
+
+    # Actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action != "do":
+            return True
+        tab, _, name = str(parameters[0]).rpartition(".")
+        if not tab:
+            return True
+        front = self.tab
+        return front.can(name) if front and tab == front.NAME else False
+
+    async def action_do(self, id: str) -> None:
+        """Do an action by its id, opening its tab first where need be."""
+        tab, _, name = id.rpartition(".")
+        target: Widget | App[None] = self
+        if name.startswith("open_"):
+            await self.open_tab(name.removeprefix("open_"))
+            return
+        if tab:
+            target = await self.open_tab(tab)
+            if not target.can(name):
+                self.tell(UserError(f"{_title(id)}: there is nothing to do that with now"), "warning")
+                return
+        result = getattr(target, f"action_{name}")()
+        if inspect.isawaitable(result):
+            await result
+
+    def action_help(self) -> None:
+        tab = self.tab
+        if tab:
+            self.push_screen(Help(tab.TITLE, tab.HELP, tab.ACTIONS))
+
+    def action_theme(self) -> None:
+        self.search_themes()
+
+    def action_leave(self) -> None:
+        tab = self.tab
+        if not tab:
+            return
+        if isinstance(self.focused, Input | TextArea) or not tab.leave():
+            tab.focus_main()
+
+    @work
+    async def action_screenshot_file(self) -> None:
+        name = await self.push_screen_wait(Ask("Save a picture of the app as", "bioforge.svg"))
+        if name:
+            path = Path(name).expanduser().absolute()
+            try:
+                self.save_screenshot(path.name, str(path.parent))
+            except OSError as error:
+                self.tell(error)
+            else:
+                self.say(f"saved {path}")
+
+    async def action_quit(self) -> None:
+        if not isinstance(self.screen, Choice):
+            self._quit()
+
+    @work(group="quit", exclusive=True)
+    async def _quit(self) -> None:
+        running = [line.run for line in self.lines if line.state.status in ("running", "starting")]
+        if running:
+            names = ", ".join(run.name for run in running)
+            answers = [("k", "Keep it running", "keep"), ("s", "Save and stop it", "stop")]
+            answer = await self.push_screen_wait(Choice(f"{names} is still training.", answers))
+            if answer is None:
+                return
+            if answer == "stop":
+                for run in running:
+                    control.send(run.control, "stop")
+        self.exit()
+
+    # Messages
+
+    def say(self, message: str) -> None:
+        self.notify(message, markup=False, timeout=4)
+
+    def tell(self, error: Exception, severity: str = "error") -> None:
+        """Show what went wrong, in the core's own words."""
+        self.notify(str(error), severity=severity, markup=False, timeout=12)  # type: ignore[arg-type]
+
+    def tell_fault(self, error: Exception) -> None:
+        """A fault of ours: the traceback goes to a file, a line to the user."""
+        self.tell(FaultError(self._noted(error)))
+
+    def _noted(self, error: Exception) -> str:
+        log = self.home.logs / "app.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as stream:
+            traceback.print_exception(error, file=stream)
+        summary = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"a fault of ours: {summary} (details in {log})"
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Whatever escaped every handler: out of the app with one line, never a traceback on the screen."""
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self.exit(return_code=ExitCode.FAULT, message=Text(f"bioforge: {self._noted(error)}"))
+
+
+def _title(id: str) -> str:
+    return next(action.title for action in ACTIONS if action.id == id)
+
+
+def _now(running: list[RunLine]) -> Text:
+    """The top line's right end: what is being trained."""
+    if not running:
+        return Text("")
+    first = running[0]
+    share = f" {100 * first.state.step / first.state.steps:.0f} %" if first.state.steps else " starting"
+    left = f" · {duration(first.state.eta_seconds)} left" if first.state.eta_seconds else ""
+    more = f" · {len(running) - 1} more" if len(running) > 1 else ""
+    return Text.assemble(("● ", "green"), first.run.name[16:] + share + left + more)

@@ -1,0 +1,163 @@
+"""Questions the app asks: a choice, a line of text, a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, DirectoryTree, Input, Static
+
+from bioforge.errors import UserError
+
+Check = Callable[[str], object]
+"""Raises UserError for an answer that will not do."""
+
+
+class Choice(ModalScreen[str | None]):
+    """A question with a few answers, each with a key; escape is none of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
+
+    def __init__(self, question: str, answers: Sequence[tuple[str, str, str]], danger: str = "") -> None:
+        """`answers`: key, label, value; `danger`: the value whose button is red."""
+        super().__init__()
+        self._question = question
+        self._answers = answers
+        self._danger = danger
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self._question))
+            with Horizontal(classes="buttons"):
+                for key, label, value in self._answers:
+                    variant = "error" if value == self._danger else "default"
+                    shown = Text.assemble(label, (f" {key}", "dim"))
+                    yield Button(shown, id=f"answer-{value}", variant=variant, compact=True)  # type: ignore[arg-type]
+                yield Button(Text.assemble("Cancel", (" esc", "dim")), id="answer-", compact=True)
+
+    def on_key(self, event: events.Key) -> None:
+        for key, _, value in self._answers:
+            if event.key == key:
+                event.stop()
+                self.dismiss(value)
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(str(event.button.id).removeprefix("answer-") or None)
+
+    def action_dismiss_none(self) -> None:
+        self.dismiss(None)
+
+
+class Ask(ModalScreen[str | None]):
+    """A question with one line of text for an answer, checked as it is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
+
+    def __init__(self, question: str, value: str = "", hint: str = "", check: Check = lambda _: None) -> None:
+        super().__init__()
+        self._question = question
+        self._value = value
+        self._hint = hint
+        self._check = check
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self._question))
+            yield Input(self._value, compact=True, id="answer")
+            yield Static(Text(self._hint), classes="hint")
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        problem = self._problem(event.value)
+        hint = self.query_one(".hint", Static)
+        hint.update(Text(problem or self._hint))
+        hint.set_class(bool(problem), "problem")
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        if not self._problem(event.value):
+            self.dismiss(event.value)
+
+    def _problem(self, value: str) -> str:
+        try:
+            self._check(value)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    def action_dismiss_none(self) -> None:
+        self.dismiss(None)
+
+
+class Files(DirectoryTree):
+    """Folders and the files that can be meant; hidden ones are left out."""
+
+    def __init__(self, path: Path, suffixes: Sequence[str], *, id: str | None = None) -> None:
+        super().__init__(path, id=id)
+        self._suffixes = suffixes
+
+    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
+        return [
+            path
+            for path in paths
+            if not path.name.startswith(".")
+            and (path.suffix.lower() in self._suffixes or not self._suffixes or path.is_dir())
+        ]
+
+
+class PickPath(ModalScreen[Path | None]):
+    """A file or folder, from a tree or typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
+
+    def __init__(
+        self, question: str, start: Path, suffixes: Sequence[str] = (), folders: bool = False
+    ) -> None:
+        super().__init__()
+        self._question = question
+        self._start = start
+        self._suffixes = suffixes
+        self._folders = folders
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog tall"):
+            yield Static(Text(self._question))
+            yield Input(compact=True, id="path", placeholder="path, or choose below")
+            yield Files(self._start, self._suffixes, id="tree")
+            yield Static(Text("enter opens · backspace goes up a folder"), classes="hint")
+
+    @on(DirectoryTree.FileSelected)
+    def _file(self, event: DirectoryTree.FileSelected) -> None:
+        self.dismiss(event.path)
+
+    @on(DirectoryTree.DirectorySelected)
+    def _folder(self, event: DirectoryTree.DirectorySelected) -> None:
+        if self._folders:
+            self.query_one("#path", Input).value = str(event.path)
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        path = Path(event.value).expanduser()
+        if not path.exists():
+            hint = self.query_one(".hint", Static)
+            hint.update(Text(f"{path}: no such file or folder"))
+            hint.add_class("problem")
+        elif path.is_dir() and not self._folders:
+            self.query_one(Files).path = path
+        else:
+            self.dismiss(path)
+
+    def key_backspace(self) -> None:
+        tree = self.query_one(Files)
+        tree.path = Path(tree.path).absolute().parent
+
+    def action_dismiss_none(self) -> None:
+        self.dismiss(None)
