@@ -27,7 +27,7 @@ class FakeService(Service):
         self.answers = answers
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    async def call(self, task: str, *, on_progress: Progress | None = None, **arguments: Any) -> Any:
+    async def call(self, task: str, /, *, on_progress: Progress | None = None, **arguments: Any) -> Any:
         self.calls.append((task, dict(arguments)))
         answer = self.answers[task]
         if "on_progress" in inspect.signature(answer).parameters:

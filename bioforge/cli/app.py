@@ -15,7 +15,7 @@ app = typer.Typer(
     name="bioforge",
     help="Fine-tune a writer of biographies and a judge of sentences, and use both, without code.",
     epilog="First time? Run: bioforge demo",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -37,12 +37,33 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
-    """Fine-tune a writer of biographies and a judge of sentences, and use both, without code."""
+    """Fine-tune a writer of biographies and a judge of sentences, and use both, without code.
+
+    Without a command it opens the terminal app, which does all of it in tabs.
+    """
     del version
+    if context.invoked_subcommand is None:
+        raise typer.Exit(_open_app())
+
+
+def _open_app() -> int:
+    import sys
+
+    from bioforge.errors import UserError
+
+    # The app reads keys from stdin and draws on stderr; stdout may go anywhere.
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UserError("the app needs a terminal; here, use its commands: bioforge --help")
+    from bioforge.tui.app import BioforgeApp
+
+    app = BioforgeApp()
+    app.run()
+    return app.return_code or 0
 
 
 @app.command(epilog="Example: bioforge paths --json")

@@ -42,20 +42,40 @@ def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = Tru
     import plotext
 
     plotext.clear_figure()
+    # The picture goes wherever the caller has room, which the library would limit to the terminal's size.
+    plotext.limitsize(False, False)
     plotext.plotsize(width, height)
     plotext.theme("pro" if colour else "clear")
     if colour:
         plotext.canvas_color("default")
         plotext.axes_color("default")
+    plotext.xaxes(True, False)
+    plotext.yaxes(True, False)
     for curve in curves:
         xs, ys = [x for x, _ in curve.points], [y for _, y in curve.points]
         shade = curve.colour if colour else None
         plotext.plot(xs, ys, label=curve.label, color=shade, marker="braille")
         if curve.dots:
             plotext.scatter(xs, ys, color=shade, marker="●")
-    plotext.xlabel("step")
+    _whole_steps([x for curve in curves for x, _ in curve.points], width)
     built = str(plotext.build())
     return built if colour else plotext.uncolorize(built)
+
+
+def _whole_steps(xs: Sequence[float], width: int) -> None:
+    """Marks at round steps; the library's own fall between them."""
+    import plotext
+
+    low, high = min(xs, default=0.0), max(xs, default=0.0)
+    size = 10 ** math.floor(math.log10(max(1.0, high - low)))
+    room = max(2, width // 12)
+    every = next(
+        step
+        for step in (max(1, round(size * factor)) for factor in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+        if (high - low) / step <= room
+    )
+    ticks = [tick for tick in range(0, int(high) + every, every) if low <= tick <= high] or [round(low)]
+    plotext.xticks(ticks, [f"step {tick:,}" if tick == ticks[0] else f"{tick:,}" for tick in ticks])
 
 
 def learning_curves(

@@ -27,7 +27,7 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
-def summary_table(events: Sequence[Event]) -> Table | None:
+def summary_table(events: Sequence[Event], *, times: bool = True) -> Table | None:
     """The tutorials' summary: one row a validation; the kept checkpoint has a star."""
     validations = [event for event in events if isinstance(event, Validation)]
     if not validations:
@@ -37,8 +37,7 @@ def summary_table(events: Sequence[Event]) -> Table | None:
         "Epoch",
         "Training Loss",
         *(_NAMES[name] for name in names),
-        "Training Time",
-        "Validation Time",
+        *(("Training Time", "Validation Time") if times else ()),
     ]
     table = plain_table(*columns, "", right=columns)
     best = [event.step for event in validations if event.best][-1:]
@@ -47,8 +46,7 @@ def summary_table(events: Sequence[Event]) -> Table | None:
             f"{event.epoch:.2f}".rstrip("0").rstrip("."),
             metric("loss", event.train_loss) if event.step else "before",
             *(metric(name, event.metrics[name]) for name in names),
-            duration(event.training_seconds),
-            duration(event.validation_seconds),
+            *((duration(event.training_seconds), duration(event.validation_seconds)) if times else ()),
             "★ best" if [event.step] == best else "",
         )
     return table

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from bioforge.models.catalog import Task
+from bioforge.paths import Home
+from bioforge.runs import folder
 from bioforge.runs.events import (
     ENDINGS,
     Checkpoint,
@@ -130,23 +133,28 @@ class RunLine:
     run: RunFolder
     data: str
     base: str
+    task: Task
     state: RunState
 
 
 class Board:
     """All runs with their states; a run at rest is read once."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Home) -> None:
+        self._home = home
         self._known: dict[str, tuple[float, RunLine]] = {}
 
-    def poll(self, runs: list[RunFolder]) -> list[RunLine]:
+    def poll(self) -> list[RunLine]:
+        """Newest first; a run whose own record is damaged is left out."""
         lines = []
-        for run in runs:
+        for run in folder.listing(self._home):
             date = max(_modified(run, name) for name in ("events.jsonl", "launch.json"))
             known = self._known.get(run.name)
             # A worker that dies leaves no trace in its files, so one at work is always asked.
             if known is None or known[0] != date or known[1].state.status in ("starting", "running"):
-                line = RunLine(run, run.data().get("name", ""), run.base().name, run.state())
+                if not run.is_whole():
+                    continue
+                line = RunLine(run, run.data()["name"], run.base().name, run.info().task, run.state())
                 self._known[run.name] = (date, line)
             lines.append(self._known[run.name][1])
         return lines

@@ -47,7 +47,7 @@ class Service:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    async def call(self, task: str, *, on_progress: Progress | None = None, **arguments: Any) -> Any:
+    async def call(self, task: str, /, *, on_progress: Progress | None = None, **arguments: Any) -> Any:
         """Ask for `task` and wait for its result; cancelling the call cancels the task.
 
         Raises UserError for what the user can mend, FaultError for a crash or a fault of ours.

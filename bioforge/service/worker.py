@@ -22,7 +22,11 @@ from typing import Any, BinaryIO
 from bioforge.errors import UserError
 from bioforge.paths import Home, home
 
-_GROUPS = {"data": "bioforge.service.data_tasks", "models": "bioforge.service.model_tasks"}
+_GROUPS = {
+    "data": "bioforge.service.data_tasks",
+    "models": "bioforge.service.model_tasks",
+    "training": "bioforge.service.training_tasks",
+}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from textual.widgets import Footer, Input, Static, TabbedContent, TabPane, TextA
 from bioforge.errors import ExitCode, FaultError, UserError
 from bioforge.paths import Home, home
 from bioforge.reporting.text import duration
-from bioforge.runs import control, folder
+from bioforge.runs import control
 from bioforge.runs.follow import Board, RunLine
 from bioforge.service.client import Services
 from bioforge.settings import change_settings, load_settings
@@ -34,7 +34,7 @@ from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.help import Help
 from bioforge.tui.tabs import TABS
 from bioforge.tui.tabs.base import Tab
-from bioforge.tui.theme import DARK, THEMES
+from bioforge.tui.theme import ANSI_DARK, ANSI_LIGHT, DARK, THEMES
 
 _POLL_S = 0.5
 ACTIONS = (*EVERYWHERE, *(action for tab in TABS for action in tab.ACTIONS))
@@ -88,7 +88,8 @@ class BioforgeApp(App[None]):
         super().__init__()
         self.home = place or home()
         self.services = services or Services.of(self.home)
-        self._board = Board()
+        self._board = Board(self.home)
+        self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         for theme in THEMES:
             self.register_theme(theme)
 
@@ -131,7 +132,7 @@ class BioforgeApp(App[None]):
     @work(exclusive=True, group="runs", exit_on_error=False)
     async def _poll_runs(self) -> None:
         try:
-            lines = await asyncio.to_thread(lambda: tuple(self._board.poll(folder.listing(self.home))))
+            lines = await asyncio.to_thread(lambda: tuple(self._board.poll()))
         except (UserError, OSError) as error:
             self.tell(error)
             return

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, DirectoryTree, Input, Static
+from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
 from bioforge.errors import UserError
 
@@ -92,6 +92,31 @@ class Ask(ModalScreen[str | None]):
         except UserError as error:
             return str(error)
         return ""
+
+    def action_dismiss_none(self) -> None:
+        self.dismiss(None)
+
+
+class Pick(ModalScreen[str | None]):
+    """One of several; escape is none of them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
+
+    def __init__(self, question: str, options: Sequence[tuple[str, str]]) -> None:
+        """`options`: value and what is shown for it."""
+        super().__init__()
+        self._question = question
+        self._values = [value for value, _ in options]
+        self._shown = [shown for _, shown in options]
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self._question))
+            yield OptionList(*(Text(shown) for shown in self._shown))
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(self._values[event.option_index])
 
     def action_dismiss_none(self) -> None:
         self.dismiss(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.terminal_theme import TerminalTheme
 from textual.theme import Theme
 
 DARK = Theme(
@@ -57,3 +58,27 @@ LIGHT = Theme(
     },
 )
 THEMES = (DARK, LIGHT)
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _terminal(theme: Theme, black: str, white: str, magenta: str) -> TerminalTheme:
+    """What "green" or "red" look like in our colours: text and curves name colours as a terminal does."""
+    named = (
+        black,
+        theme.error,
+        theme.success,
+        theme.warning,
+        theme.secondary,
+        magenta,
+        theme.secondary,
+        white,
+    )
+    colours = [_rgb(str(colour)) for colour in named]
+    return TerminalTheme(_rgb(str(theme.background)), _rgb(str(theme.foreground)), colours, colours)
+
+
+ANSI_DARK = _terminal(DARK, "#15171c", "#d8dae0", "#b795c9")
+ANSI_LIGHT = _terminal(LIGHT, "#24262b", "#fbfaf7", "#7a4b94")

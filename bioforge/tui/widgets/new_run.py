@@ -1,0 +1,359 @@
+"""A training to come: data, base, preset, every field of the recipe, and how long it will take."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.widgets import Button, DataTable, Input, ProgressBar, Select, Static
+
+from bioforge.data import store as data_store
+from bioforge.errors import FaultError, UserError
+from bioforge.files import human_size
+from bioforge.models import catalog, store
+from bioforge.models.bases import default_base, folder_of
+from bioforge.models.catalog import Task
+from bioforge.paths import Home, check_name
+from bioforge.reporting.text import duration
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.launch import launch
+from bioforge.runs.recipe import Recipe, explanations, parse_value
+from bioforge.runs.start import build_recipe, new_run
+from bioforge.service.client import Services
+from bioforge.tui.dialogs import Ask, Choice
+
+_OTHER = "…"
+_PRESET_MEANS = {
+    "balanced": "balanced: best practice, the default",
+    "quick": "quick: minutes on a laptop, less good",
+    "tutorial": "tutorial: exactly as the tutorials do it",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the form says now."""
+
+    task: Task
+    data: str
+    base: str
+    preset: str
+    settings: dict[str, str]
+    model: str
+
+    def arguments(self) -> list[str]:
+        return [f"{name}={value}" for name, value in self.settings.items()]
+
+    def recipe(self) -> Recipe:
+        return build_recipe(self.task, self.base, self.preset, self.arguments())
+
+
+class NewRun(Vertical):
+    class Started(Message):
+        """A worker has been launched for `run`."""
+
+        def __init__(self, run: RunFolder) -> None:
+            super().__init__()
+            self.run = run
+
+    def __init__(self, home: Home, services: Services, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._home = home
+        self._services = services
+        self._settings: dict[str, str] = {}
+        self._tasks: dict[str, Task] = {}
+        self._extra_bases: list[str] = []
+        self._field = ""
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="form-line"):
+            yield Static("data", classes="form-name")
+            yield Select[str]([], prompt="import some in tab 1 first", compact=True, id="new-data")
+        with Horizontal(classes="form-line"):
+            yield Static("base", classes="form-name")
+            yield Select[str]([], prompt="choose", compact=True, id="new-base")
+        with Horizontal(classes="form-line"):
+            yield Static("preset", classes="form-name")
+            shown = [(_PRESET_MEANS[name], name) for name in ("balanced", "quick", "tutorial")]
+            yield Select[str](shown, value="balanced", allow_blank=False, compact=True, id="new-preset")
+        with Horizontal(classes="form-line"):
+            yield Static("name", classes="form-name")
+            yield Input(placeholder="name of the model to be", compact=True, id="new-name")
+        yield DataTable(cursor_type="row", id="new-settings")
+        with Horizontal(classes="form-line"):
+            yield Static("", id="new-field", classes="form-name")
+            yield Input(compact=True, id="new-value", select_on_focus=True)
+        yield Static("", id="new-hint")
+        with Horizontal(classes="form-line", id="new-foot"):
+            yield Button("Start training", id="new-start", variant="primary", compact=True)
+            yield Static("", id="new-estimate")
+            yield ProgressBar(id="new-pull", show_eta=True)
+
+    async def on_mount(self) -> None:
+        table = self.query_one("#new-settings", DataTable)
+        table.add_column("field", key="field", width=22)
+        table.add_column("value", key="value", width=12)
+        table.add_column("what it does", key="help")
+        for name, explain in explanations():
+            table.add_row(Text(name), Text(""), Text(explain, style="dim"), key=name)
+        self.query_one("#new-pull").display = False
+        await self.refresh_choices()
+
+    async def refresh_choices(self) -> None:
+        """Offer what data and bases there are now, keeping what was chosen."""
+        infos, _ = await asyncio.to_thread(data_store.listing, self._home)
+        self._tasks = {info.name: info.kind for info in infos}
+        select = self.query_one("#new-data", Select)
+        chosen = select.value
+        kinds = {"bios": "biographies", "cola": "judged sentences"}
+        select.set_options([(f"{info.name}: {info.size:,} {kinds[info.kind]}", info.name) for info in infos])
+        if chosen in self._tasks:
+            select.value = chosen
+        elif infos:
+            select.value = infos[0].name
+
+    # What is chosen
+
+    @property
+    def plan(self) -> Plan | None:
+        """None while data or base is missing."""
+        data = self.query_one("#new-data", Select).value
+        base = self.query_one("#new-base", Select).value
+        preset = self.query_one("#new-preset", Select).value
+        if not isinstance(data, str) or not isinstance(base, str) or base == _OTHER:
+            return None
+        name = self.query_one("#new-name", Input).value.strip()
+        return Plan(self._tasks[data], data, base, str(preset), dict(self._settings), name)
+
+    @on(Select.Changed, "#new-data")
+    async def _data_chosen(self, event: Select.Changed) -> None:
+        if not isinstance(event.value, str):
+            return
+        self.query_one("#new-name", Input).value = store.free_name(self._home, event.value)
+        await self._offer_bases(self._tasks[event.value])
+
+    async def _offer_bases(self, task: Task, wanted: str | None = None) -> None:
+        known = [base for base in catalog.CATALOG if task == "cola" or base.family == "causal"]
+        options = []
+        for base in known:
+            here = await asyncio.to_thread(folder_of, self._home, base.name)
+            state = "here" if here else f"to be fetched, {human_size(base.download_bytes)}"
+            options.append((f"{base.name}: {base.parameters}, {state}", base.name))
+        options += [(name, name) for name in self._extra_bases]
+        options.append(("another: a hub id, a folder, one of your models", _OTHER))
+        select = self.query_one("#new-base", Select)
+        before = wanted or select.value
+        select.set_options(options)
+        names = [value for _, value in options]
+        if before in names and before != _OTHER:
+            select.value = before
+            return
+        try:
+            select.value = await asyncio.to_thread(default_base, self._home, task)
+        except UserError:
+            select.value = catalog.OFFLINE_BASE[task]
+
+    @on(Select.Changed, "#new-base")
+    def _base_chosen(self, event: Select.Changed) -> None:
+        if event.value == _OTHER:
+            self._ask_for_base()
+        else:
+            self._show_recipe()
+
+    @work
+    async def _ask_for_base(self) -> None:
+        question = "Start from which base? A hub id such as owner/name, a folder, or one of your models"
+        name = await self.app.push_screen_wait(Ask(question))
+        data = self.query_one("#new-data", Select).value
+        if name and name not in self._extra_bases:
+            self._extra_bases.append(name)
+        await self._offer_bases(self._tasks[str(data)], name or None)
+
+    @on(Select.Changed, "#new-preset")
+    def _preset_chosen(self) -> None:
+        self._settings.clear()
+        self._show_recipe()
+
+    # The recipe's fields
+
+    def _show_recipe(self) -> None:
+        plan = self.plan
+        if plan is None:
+            return
+        try:
+            values = asdict(plan.recipe())
+            preset = asdict(replace_settings(plan))
+        except UserError as error:
+            self._say(str(error), problem=True)
+            return
+        table = self.query_one("#new-settings", DataTable)
+        for name, _ in explanations():
+            changed = values[name] != preset[name]
+            table.update_cell(name, "value", Text(_shown(values[name]), style="bold" if changed else ""))
+        self._edit(self._field or explanations()[0][0])
+        self._estimate()
+
+    @on(DataTable.RowHighlighted, "#new-settings")
+    def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        self._edit(str(event.row_key.value))
+
+    @on(DataTable.RowSelected, "#new-settings")
+    def _row_selected(self) -> None:
+        self.query_one("#new-value", Input).focus()
+
+    def _edit(self, name: str) -> None:
+        self._field = name
+        plan = self.plan
+        self.query_one("#new-field", Static).update(name)
+        field = self.query_one("#new-value", Input)
+        with field.prevent(Input.Changed):
+            field.value = _shown(getattr(plan.recipe(), name)) if plan else ""
+        field.remove_class("-invalid")
+        self._say(dict(explanations())[name])
+
+    @on(Input.Changed, "#new-value")
+    def _value_typed(self, event: Input.Changed) -> None:
+        problem = self._problem(event.value)
+        event.input.set_class(bool(problem), "-invalid")
+        self._say(problem or dict(explanations())[self._field], problem=bool(problem))
+
+    @on(Input.Submitted, "#new-value")
+    @on(Input.Blurred, "#new-value")
+    def _value_entered(self, event: Input.Submitted | Input.Blurred) -> None:
+        if self._problem(event.value) or self.plan is None:
+            if isinstance(event, Input.Blurred):
+                self._edit(self._field)
+            return
+        if _shown(getattr(self.plan.recipe(), self._field)) != event.value:
+            self._settings[self._field] = event.value
+            self._show_recipe()
+        if isinstance(event, Input.Submitted):
+            self.query_one("#new-settings").focus()
+
+    def _problem(self, value: str) -> str:
+        try:
+            parse_value(self._field, value)
+        except UserError as error:
+            return str(error)
+        return ""
+
+    @on(Input.Changed, "#new-name")
+    def _name_typed(self, event: Input.Changed) -> None:
+        problem = ""
+        try:
+            name = check_name(event.value.strip(), "model")
+            if (self._home.models / name).exists():
+                problem = f"a model '{name}' exists; choose another name"
+        except UserError as error:
+            problem = str(error)
+        event.input.set_class(bool(problem), "-invalid")
+        self._say(problem, problem=bool(problem))
+
+    def _say(self, message: str, *, problem: bool = False) -> None:
+        hint = self.query_one("#new-hint", Static)
+        hint.update(Text(message))
+        hint.set_class(problem, "problem")
+
+    # Time and start
+
+    @work(group="estimate", exclusive=True, exit_on_error=False)
+    async def _estimate(self) -> None:
+        shown = self.query_one("#new-estimate", Static)
+        plan = self.plan
+        assert plan
+        if not await asyncio.to_thread(folder_of, self._home, plan.base):
+            base = catalog.find(plan.base)
+            size = f" ({human_size(base.download_bytes)})" if base else ""
+            shown.update(Text(f"{plan.base} is fetched first{size}; the time is known then"))
+            return
+        shown.update(Text("estimating …", style="dim"))
+        try:
+            said = await self._services.models.call(
+                "training.estimate",
+                task=plan.task,
+                data=plan.data,
+                base=plan.base,
+                preset=plan.preset,
+                settings=plan.arguments(),
+            )
+        except (UserError, FaultError) as error:
+            shown.update(Text(str(error), style="red"))
+            return
+        shown.update(Text(f"about {duration(said['seconds'])} for {said['steps']:,} steps ({said['basis']})"))
+
+    @on(Button.Pressed, "#new-start")
+    def start(self) -> None:
+        """Fetch the base where it is not here, then start; whatever is wrong is said and changes nothing."""
+        self._start()
+
+    @work(group="start", exclusive=True, exit_on_error=False)
+    async def _start(self) -> None:
+        plan = self.plan
+        if plan is None:
+            self._say("choose data and a base first", problem=True)
+            return
+        button = self.query_one("#new-start", Button)
+        button.disabled = True
+        try:
+            if not await self._fetch(plan.base):
+                return
+            run = await asyncio.to_thread(
+                new_run,
+                self._home,
+                plan.task,
+                plan.data,
+                plan.base,
+                plan.preset,
+                plan.arguments(),
+                None,
+                plan.model or None,
+            )
+            await asyncio.to_thread(launch, run)
+        except (UserError, FaultError, OSError) as error:
+            self._say(str(error), problem=True)
+            return
+        finally:
+            button.disabled = False
+        self.post_message(self.Started(run))
+
+    async def _fetch(self, name: str) -> bool:
+        """Whether the base is here in the end."""
+        if await asyncio.to_thread(folder_of, self._home, name) or not catalog.find(name):
+            return True
+        base = catalog.find(name)
+        assert base
+        size = human_size(base.download_bytes)
+        question = f"{name} is not on this machine. Fetch {size} from {base.where}?"
+        if not await self.app.push_screen_wait(Choice(question, [("y", "Fetch it", "yes")])):
+            return False
+        bar = self.query_one("#new-pull", ProgressBar)
+        bar.display = True
+        bar.update(total=None, progress=0)
+        try:
+            await self._services.downloads.call(
+                "data.pull",
+                on_progress=lambda said: bar.update(total=said["total"], progress=said["done"]),
+                name=name,
+            )
+        finally:
+            bar.display = False
+        return True
+
+
+def replace_settings(plan: Plan) -> Recipe:
+    """The preset's own recipe, without the user's settings."""
+    return replace(plan, settings={}).recipe()
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

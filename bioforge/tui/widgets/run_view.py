@@ -1,0 +1,198 @@
+"""One run as it goes: bars, figures, curves, samples, validations."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from rich.console import Group
+from rich.rule import Rule
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Container, Horizontal, Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import ProgressBar, Static
+
+from bioforge.errors import UserError
+from bioforge.files import human_size
+from bioforge.reporting.curves import Curve, loss_curves
+from bioforge.reporting.live import describe
+from bioforge.reporting.tables import summary_table
+from bioforge.reporting.text import duration, metric, safe
+from bioforge.runs.events import Failed, Finished, Sample
+from bioforge.runs.folder import RunFolder
+from bioforge.runs.follow import Follower, Snapshot
+from bioforge.tui.widgets.chart import Chart
+
+_POLL_S = 0.25
+
+
+class RunView(Vertical):
+    """Follows a run folder; whoever else reads or stops the run, this shows it."""
+
+    class Changed(Message):
+        """The run's state is another one."""
+
+    def __init__(self, run: RunFolder, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.run = run
+        self.snapshot: Snapshot | None = None
+        self._follower = Follower(run)
+        self._overlay: list[Curve] = []
+        self._samples: tuple[Sample, ...] = ()
+        self._polling = False
+
+    def compose(self) -> ComposeResult:
+        yield Static(Text(self.run.name, style="bold"), id="run-title")
+        with Container(id="bars"):
+            for name in ("step", "epoch"):
+                with Horizontal(classes="bar-line"):
+                    yield Static(name, classes="bar-name")
+                    yield ProgressBar(id=f"{name}-bar", show_eta=False, show_percentage=False)
+                    yield Static("", id=f"{name}-note", classes="bar-note")
+        yield Static("", id="run-figures")
+        yield Static("", id="run-words")
+        with Horizontal(id="run-body"):
+            yield Chart(id="run-chart")
+            yield VerticalScroll(Static("", id="run-samples"), id="run-samples-scroll")
+        yield VerticalScroll(Static("", id="run-table"), id="run-table-scroll")
+
+    def on_mount(self) -> None:
+        self.query_one("#run-samples-scroll").display = self.run.info().task == "bios"
+        self.set_interval(_POLL_S, self.poll)
+        self.call_after_refresh(self.poll)
+
+    async def poll(self) -> None:
+        """Read what is new in a thread; the file may be long and the disk slow."""
+        if self._polling:
+            return
+        self._polling = True
+        try:
+            snapshot = await asyncio.to_thread(self._follower.poll)
+        except (UserError, OSError) as error:
+            self.query_one("#run-words", Static).update(
+                Text(f"this run cannot be read: {error}", style="red")
+            )
+            return
+        finally:
+            self._polling = False
+        if snapshot != self.snapshot and self.is_attached:
+            before, self.snapshot = self.snapshot, snapshot
+            self._show(snapshot)
+            if before is None or before.state.status != snapshot.state.status:
+                self.post_message(self.Changed())
+
+    async def overlay(self, other: RunFolder | None) -> None:
+        """Draw another run's curves over this one's; None takes them away."""
+        self._overlay = []
+        if other:
+            snapshot = await asyncio.to_thread(Follower(other).poll)
+            self._overlay = loss_curves(snapshot.losses, snapshot.validations, of=other.name[16:])
+        if self.snapshot:
+            self._show_curves(self.snapshot)
+
+    @property
+    def has_overlay(self) -> bool:
+        return bool(self._overlay)
+
+    def _show(self, snapshot: Snapshot) -> None:
+        state, started, latest = snapshot.state, snapshot.started, snapshot.latest
+        self.query_one("#run-title", Static).update(self._title(snapshot))
+        steps, epochs = self.query_one("#step-bar", ProgressBar), self.query_one("#epoch-bar", ProgressBar)
+        if started:
+            epoch = latest.epoch if latest else 0.0
+            if isinstance(snapshot.ending, Finished):
+                epoch = max(epoch, state.epoch)
+            steps.update(total=started.steps, progress=state.step)
+            epochs.update(total=started.epochs, progress=epoch)
+            left = f" · {duration(latest.eta_seconds)} left" if latest and state.status == "running" else ""
+            self.query_one("#step-note", Static).update(f"{state.step:,} of {started.steps:,}{left}")
+            self.query_one("#epoch-note", Static).update(f"{epoch:.2f} of {started.epochs}")
+        self.query_one("#run-figures", Static).update(self._figures(snapshot))
+        self.query_one("#run-words", Static).update(self._words(snapshot))
+        self._show_curves(snapshot)
+        narrow = self.screen.has_class("-narrow")
+        self.query_one("#run-table", Static).update(
+            summary_table(snapshot.validations, times=not narrow) or ""
+        )
+        if snapshot.samples != self._samples:
+            self._show_samples(snapshot.samples)
+
+    def _title(self, snapshot: Snapshot) -> Text:
+        data, base = self.run.data()["name"], self.run.base().name
+        status = snapshot.state.status
+        return Text.assemble(
+            status_mark(status), f" {status}  ", (self.run.name, "bold"), (f"  {data} on {base}", "dim")
+        )
+
+    def _figures(self, snapshot: Snapshot) -> Text:
+        started, latest = snapshot.started, snapshot.latest
+        if not started:
+            return Text(f"{snapshot.stage or 'starting'} …", style="dim")
+        shown = [
+            ("", f"{started.device.partition(',')[0].rstrip(')').replace(' (', ' ')} {started.precision}")
+        ]
+        if latest:
+            shown = [
+                ("loss ", metric("loss", latest.loss)),
+                ("lr ", f"{latest.learning_rate:.1e}"),
+                ("", f"{latest.tokens_per_second:,.0f} tokens/s"),
+                ("", f"{latest.examples_per_second:,.1f} texts/s"),
+                ("", human_size(latest.memory_bytes)),
+                *shown,
+            ]
+        return Text("   ").join(Text.assemble((name, "dim"), value) for name, value in shown)
+
+    def _words(self, snapshot: Snapshot) -> Text:
+        """How it ended, or what to know meanwhile."""
+        ending = snapshot.ending
+        lines: list[Text] = []
+        if isinstance(ending, Finished):
+            use = "tab 3 writes with it" if self.run.info().task == "bios" else "tab 4 checks with it"
+            lines.append(Text(f"{describe(ending, 0)[0]}; {use}", style="green"))
+        elif snapshot.state.status == "interrupted" and isinstance(ending, Failed):
+            lines.append(Text(f"{ending.message}; r goes on from the last checkpoint", style="yellow"))
+        elif isinstance(ending, Failed):
+            lines.append(Text(f"{describe(ending, 0)[0]}; r goes on from the last checkpoint", style="red"))
+        elif ending:
+            lines.append(Text(f"{describe(ending, 0)[0]}; r goes on", style="yellow"))
+        if snapshot.not_finite is not None:
+            what = f"the loss was nan or infinite at step {snapshot.not_finite:,}; a lower learning rate may help"
+            lines.append(Text(what, style="red"))
+        if snapshot.started and snapshot.started.truncated and not ending:
+            lines.append(Text(describe(snapshot.started, 0)[1], style="yellow"))
+        if snapshot.saved and not ending:
+            lines.append(Text(f"last saved at step {snapshot.saved.step:,}", style="dim"))
+        lines += [Text(safe(warning), style="yellow") for warning in snapshot.warnings[-2:]]
+        return Text("\n").join(lines)
+
+    def _show_curves(self, snapshot: Snapshot) -> None:
+        curves = loss_curves(snapshot.losses, snapshot.validations) + self._overlay
+        self.query_one("#run-chart", Chart).show(curves, "the curve begins with the second step")
+
+    def _show_samples(self, samples: tuple[Sample, ...]) -> None:
+        self._samples = samples
+        parts: list[Any] = []
+        for sample in reversed(samples):
+            title = f"sample at step {sample.step:,}" + (
+                f", prompt: {safe(sample.prompt)}" if sample.prompt else ""
+            )
+            parts.append(Rule(Text(title, style="dim"), align="left", style="dim"))
+            parts += [Text(safe(sample.text) + ("" if sample.ended else " …")), Text("")]
+        self.query_one("#run-samples", Static).update(Group(*parts))
+        self.query_one("#run-samples-scroll", VerticalScroll).scroll_home(animate=False)
+
+
+_MARKS = {
+    "running": ("●", "green"),
+    "starting": ("●", "green"),
+    "finished": ("✓", "green"),
+    "stopped": ("■", "yellow"),
+    "interrupted": ("■", "yellow"),
+    "failed": ("✗", "red"),
+}
+
+
+def status_mark(status: str) -> tuple[str, str]:
+    """A sign and its colour for a run's state."""
+    return _MARKS[status]
