@@ -74,6 +74,7 @@ class Recipe:
     patience: int = _knob(4, "stop after so many validations without a new best; 0: never", 0)
     tune_threshold: bool = _knob(True, "judges: choose the decision threshold on the validation rows")
     sample_every: int = _knob(100, "writers: write a sample every so many steps; 0: never", 0)
+    sample_at_validation: bool = _knob(True, "writers: also write one after each validation")
     sample_tokens: int = _knob(120, "longest sample in tokens", 1, 4096)
     sample_prompt: str = _knob("", "what samples start with")
     sample_start: str = _knob(
@@ -126,6 +127,7 @@ _AS_THE_TUTORIALS: dict[str, Any] = {
     "validation_fraction": 0.1,
     "validate_first": False,
     "validations_per_epoch": 1,
+    "sample_at_validation": False,
     "keep": "last",
     "patience": 0,
     "tune_threshold": False,

@@ -97,7 +97,7 @@ class Loop:
                 validated = self._due_for_validation()
                 if validated:
                     self._validate()
-                if self.recipe.sample_every and progress.step % self.recipe.sample_every == 0:
+                if self._due_for_sample(validated):
                     self._sample(self.recipe.sample_prompt)
                 if progress.step_in_epoch == self.per_epoch:
                     self._next_epoch()
@@ -215,6 +215,12 @@ class Loop:
         if every:
             return progress.step % every == 0
         return progress.step_in_epoch in self._validation_steps()
+
+    def _due_for_sample(self, validated: bool) -> bool:
+        recipe = self.recipe
+        if not recipe.sample_every:
+            return False
+        return self.progress.step % recipe.sample_every == 0 or (validated and recipe.sample_at_validation)
 
     def _validations_left(self) -> float:
         every = self.recipe.validate_every or self.per_epoch / self.recipe.validations_per_epoch

@@ -37,7 +37,7 @@ from bioforge.tui.tabs.base import Tab
 from bioforge.tui.theme import ANSI_DARK, ANSI_LIGHT, DARK, THEMES
 
 _POLL_S = 0.5
-ACTIONS = (*EVERYWHERE, *(action for tab in TABS for action in tab.ACTIONS))
+ACTIONS = (*(action for tab in TABS for action in tab.ACTIONS), *EVERYWHERE)
 _STYLES = Path(__file__).parent / "styles"
 
 

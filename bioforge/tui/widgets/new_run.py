@@ -30,9 +30,9 @@ from bioforge.tui.dialogs import Ask, Choice
 
 _OTHER = "…"
 _PRESET_MEANS = {
-    "balanced": "balanced: best practice, the default",
-    "quick": "quick: minutes on a laptop, less good",
-    "tutorial": "tutorial: exactly as the tutorials do it",
+    "balanced": "balanced: best practice",
+    "quick": "quick: minutes on a laptop",
+    "tutorial": "tutorial: as the tutorials do it",
 }
 
 

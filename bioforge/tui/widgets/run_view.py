@@ -25,6 +25,9 @@ from bioforge.runs.follow import Follower, Snapshot
 from bioforge.tui.widgets.chart import Chart
 
 _POLL_S = 0.25
+_TABLE_WIDTH = 92
+"""Columns that the validation table needs with its two columns of times."""
+_NO_SAMPLES = "Samples appear here. Press p to have one written now."
 
 
 class RunView(Vertical):
@@ -54,7 +57,9 @@ class RunView(Vertical):
         yield Static("", id="run-words")
         with Horizontal(id="run-body"):
             yield Chart(id="run-chart")
-            yield VerticalScroll(Static("", id="run-samples"), id="run-samples-scroll")
+            yield VerticalScroll(
+                Static(Text(_NO_SAMPLES, style="dim"), id="run-samples"), id="run-samples-scroll"
+            )
         yield VerticalScroll(Static("", id="run-table"), id="run-table-scroll")
 
     def on_mount(self) -> None:
@@ -111,10 +116,8 @@ class RunView(Vertical):
         self.query_one("#run-figures", Static).update(self._figures(snapshot))
         self.query_one("#run-words", Static).update(self._words(snapshot))
         self._show_curves(snapshot)
-        narrow = self.screen.has_class("-narrow")
-        self.query_one("#run-table", Static).update(
-            summary_table(snapshot.validations, times=not narrow) or ""
-        )
+        roomy = self.size.width >= _TABLE_WIDTH
+        self.query_one("#run-table", Static).update(summary_table(snapshot.validations, times=roomy) or "")
         if snapshot.samples != self._samples:
             self._show_samples(snapshot.samples)
 
