@@ -14,11 +14,12 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on, work
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.command import DiscoveryHit, Hit, Provider
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static, TabbedContent, TabPane, TextArea
 
@@ -71,7 +72,21 @@ class Commands(Provider):
         return [(titles.get(action.tab, "") + action.title, action) for action in (*opening, *actions)]
 
 
-class BioforgeApp(App[None]):
+_ORDER = {action.id: number for number, action in enumerate(ACTIONS)}
+
+
+class MainScreen(Screen[None]):
+    """Keys in the order of the actions, whichever tab named a key first."""
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        bindings = super().active_bindings
+        return dict(
+            sorted(bindings.items(), key=lambda item: _ORDER.get(item[1].binding.id or "", len(_ORDER)))
+        )
+
+
+class BioforgeApp(App[None], inherit_bindings=False):
     TITLE = "bioforge"
     CSS_PATH: ClassVar[list[str | Path]] = sorted(_STYLES.glob("*.tcss"))  # type: ignore[assignment]
     COMMANDS = {Commands}  # noqa: RUF012 – declared so by Textual
@@ -79,6 +94,7 @@ class BioforgeApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(action.binding() for action in ACTIONS),
         *(Binding(str(number), f"do('open_{tab.NAME}')", show=False) for number, tab in enumerate(TABS, 1)),
+        Binding("ctrl+c", "help_quit", show=False),
     ]
 
     lines: reactive[tuple[RunLine, ...]] = reactive((), always_update=True)
@@ -89,11 +105,15 @@ class BioforgeApp(App[None]):
         self.home = place or home()
         self.services = services or Services.of(self.home)
         self._board = Board(self.home)
+        self._polled = False
         self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
         for theme in THEMES:
             self.register_theme(theme)
 
     # What is on the screen
+
+    def get_default_screen(self) -> MainScreen:
+        return MainScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="top"):
@@ -137,10 +157,12 @@ class BioforgeApp(App[None]):
             self.tell(error)
             return
         self.lines = lines
+        if not self._polled and _running(lines):
+            await self.open_tab("train")
+        self._polled = True
 
     def watch_lines(self, lines: tuple[RunLine, ...]) -> None:
-        running = [line for line in lines if line.state.status in ("running", "starting")]
-        self.query_one("#now", Static).update(_now(running))
+        self.query_one("#now", Static).update(_now(_running(lines)))
 
     # Tabs
 
@@ -154,17 +176,24 @@ class BioforgeApp(App[None]):
         return found.first() if found else None
 
     async def open_tab(self, name: str) -> Tab:
-        """Bring a tab to the front; its widgets are made when it is first opened."""
+        """Bring a tab to the front."""
+        tab = await self._made(name)
+        self.query_one(TabbedContent).active = name
+        return tab
+
+    async def _made(self, name: str) -> Tab:
+        """A tab's widgets are made when it is first opened."""
         pane = self.query_one(f"#{name}", TabPane)
         if not pane.query(Tab):
             kind = next(tab for tab in TABS if name == tab.NAME)
             await pane.mount(kind())
-        self.query_one(TabbedContent).active = name
         return pane.query_one(Tab)
 
     @on(TabbedContent.TabActivated, "#tabs")
     async def _activated(self, event: TabbedContent.TabActivated) -> None:
-        tab = await self.open_tab(str(event.pane.id))
+        tab = await self._made(str(event.pane.id))
+        if tab is not self.tab:
+            return
         tab.start(tab.opened)
         if self.focused is None or tab not in self.focused.ancestors:
             tab.focus_main()
@@ -224,13 +253,16 @@ class BioforgeApp(App[None]):
             else:
                 self.say(f"saved {path}")
 
+    def action_help_quit(self) -> None:
+        self.say("q or ctrl+q leaves the app; a training goes on if you like")
+
     async def action_quit(self) -> None:
         if not isinstance(self.screen, Choice):
             self._quit()
 
     @work(group="quit", exclusive=True)
     async def _quit(self) -> None:
-        running = [line.run for line in self.lines if line.state.status in ("running", "starting")]
+        running = [line.run for line in _running(self.lines)]
         if running:
             names = ", ".join(run.name for run in running)
             answers = [("k", "Keep it running", "keep"), ("s", "Save and stop it", "stop")]
@@ -273,6 +305,10 @@ class BioforgeApp(App[None]):
 
 def _title(id: str) -> str:
     return next(action.title for action in ACTIONS if action.id == id)
+
+
+def _running(lines: tuple[RunLine, ...]) -> list[RunLine]:
+    return [line for line in lines if line.state.status in ("running", "starting")]
 
 
 def _now(running: list[RunLine]) -> Text:

@@ -54,7 +54,7 @@ class ModelsTab(Tab):
                     yield Static("", id="pull-name")
                     yield ProgressBar(id="pull-bar", show_eta=False)
             with VerticalScroll(classes="detail", can_focus=True):
-                yield Static(Text(_EMPTY), id="model-facts")
+                yield Static("", id="model-facts")
                 yield Static("", id="model-parameters")
                 yield Markdown("", id="model-card", open_links=False)
 

@@ -51,7 +51,7 @@ class TrainTab(Tab):
         with Horizontal(classes="split"):
             with Vertical(classes="lists"):
                 yield DataTable(id="runs-list", cursor_type="row")
-                yield Static(Text(_EMPTY), id="runs-empty", classes="empty")
+                yield Static("", id="runs-empty", classes="empty")
             with Container(classes="detail", id="train-detail"):
                 yield Static(Text(_CHOOSE), id="train-choose", classes="empty")
 
@@ -86,6 +86,7 @@ class TrainTab(Tab):
                 for key, cell in zip(("mark", "run", "data", "result", "age"), _cells(line), strict=True):
                     table.update_cell(line.run.name, key, cell, update_width=True)
         self._lines = lines
+        self.query_one("#runs-empty", Static).update(Text("" if lines else _EMPTY))
         self.query_one("#runs-empty").display = not lines
         table.display = bool(lines)
         self.refresh_bindings()
