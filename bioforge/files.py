@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bioforge.errors import UserError
+
 STAGING_PREFIX = ".staging-"
 _ASIDE_SUFFIX = ".replaced"
 
@@ -127,6 +129,21 @@ def visible_folders(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def typed_path(text: str) -> Path:
+    """An existing file or folder from what a person typed or pasted, quotation marks and `~` included.
+
+    Raises UserError for whatever names none.
+    """
+    cleaned = text.strip().strip("'\"")
+    try:
+        path = Path(cleaned).expanduser().absolute()
+        if cleaned and path.exists():
+            return path
+    except (OSError, RuntimeError, ValueError):
+        pass  # a name too long, a user that is not there, a NUL
+    raise UserError(f"{cleaned or 'nothing'}: no such file or folder")
 
 
 def human_size(size: float) -> str:

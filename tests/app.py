@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,11 +15,15 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from bioforge.paths import Home
+from bioforge.service import worker
 from bioforge.service.client import Progress, Service, Services
 from bioforge.tui.app import BioforgeApp
 
 Answer = Callable[..., Any]
 """Called with a task's arguments and, where it takes one, `on_progress`; may be async; raises what the task would."""
+
+_TREE_LOADER = "_loader"
+"""A directory tree's own worker, which waits for folders to be opened as long as the tree lives."""
 
 
 class FakeService(Service):
@@ -45,6 +52,27 @@ def fake_services(answers: dict[str, Answer] | None = None) -> Services:
     return Services(service, service, service)
 
 
+class DirectService(FakeService):
+    """Does the child's real tasks inside the test process, but for those answered from the dictionary."""
+
+    def __init__(self, home: Home, answers: dict[str, Answer] | None = None) -> None:
+        super().__init__(answers or {})
+        self._home = home
+
+    async def call(self, task: str, /, *, on_progress: Progress | None = None, **arguments: Any) -> Any:
+        if task in self.answers:
+            return await super().call(task, on_progress=on_progress, **arguments)
+        group, _, name = task.partition(".")
+        tasks = importlib.import_module(worker._GROUPS[group]).TASKS
+        context = worker.Context(self._home, on_progress or (lambda _: None), lambda: False)
+        return json.loads(json.dumps(tasks[name](context, **arguments)))
+
+
+def direct_services(home: Home, answers: dict[str, Answer] | None = None) -> Services:
+    service = DirectService(home, answers)
+    return Services(service, service, service)
+
+
 @asynccontextmanager
 async def running(
     home: Home, services: Services | None = None, size: tuple[int, int] = (120, 40)
@@ -58,8 +86,11 @@ async def running(
 
 async def settle(pilot: Pilot[Any]) -> None:
     """Wait until no work is under way and the screen is up to date."""
+    deadline = time.monotonic() + 30
     await pilot.pause()
-    await pilot.app.workers.wait_for_complete()
+    while any(not worker.is_finished and worker.name != _TREE_LOADER for worker in pilot.app.workers):
+        assert time.monotonic() < deadline, f"still at work: {list(pilot.app.workers)}"
+        await pilot.pause(0.01)
     await pilot.pause()
 
 

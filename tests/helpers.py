@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,3 +79,19 @@ def bioforge(
 
 def everything_in(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def in_hub_cache(source: Path, repository: str, home: Home) -> Path:
+    """Lay a model out as the hub's library does: blobs, a snapshot of links, a ref."""
+    root = home.root.parent / "hf" / "hub" / f"models--{repository.replace('/', '--')}"
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    snapshot = root / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (root / "blobs").mkdir()
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text(commit)
+    for path in source.iterdir():
+        blob = root / "blobs" / path.name
+        shutil.copy2(path, blob)
+        (snapshot / path.name).symlink_to(Path("..") / ".." / "blobs" / path.name)
+    return snapshot

@@ -20,23 +20,7 @@ from bioforge.models.parameters import tabulate
 from bioforge.models.tokenization import token_counts, tokenize
 from bioforge.paths import Home
 from bioforge.settings import load_settings
-from tests.helpers import make_run, work
-
-
-def in_hub_cache(source: Path, repository: str, home: Home) -> Path:
-    """Lay a model out as the hub's library does: blobs, a snapshot of links, a ref."""
-    root = home.root.parent / "hf" / "hub" / f"models--{repository.replace('/', '--')}"
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    snapshot = root / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    (root / "blobs").mkdir()
-    (root / "refs").mkdir()
-    (root / "refs" / "main").write_text(commit)
-    for path in source.iterdir():
-        blob = root / "blobs" / path.name
-        shutil.copy2(path, blob)
-        (snapshot / path.name).symlink_to(Path("..") / ".." / "blobs" / path.name)
-    return snapshot
+from tests.helpers import in_hub_cache, make_run, work
 
 
 @pytest.mark.parametrize("repository", ["openai-community/gpt2", "gpt2"])

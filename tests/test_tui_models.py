@@ -54,7 +54,7 @@ async def test_models_are_listed_with_their_facts_and_parameter_table(home: Home
         await settle(pilot)
         table = app.screen.query_one("#models-list", DataTable)
         assert table.row_count == 2
-        assert "[/red]" in str(table.get_cell_at((0, 3)))  # type: ignore[arg-type]
+        assert "[/red]" in str(table.get_cell_at((0, 6)))  # type: ignore[arg-type]
         assert "3 different named parameters" in shown(app, "#model-parameters")
         assert "block.0.weight" in shown(app, "#model-parameters")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,12 +52,13 @@ def import_bios(
 ) -> None:
     """Import biographies: one text a row."""
     from bioforge.data import bios, store
+    from bioforge.data.preview import suggested_name
     from bioforge.paths import home
 
     _check_base(base)
     read = bios.read_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
     rows = store.rows_of_bios(read, drop_duplicates=drop_duplicates)
-    info = store.add(home(), name or _name_of(file), "bios", rows, file, read)
+    info = store.add(home(), name or suggested_name(file), "bios", rows, file, read)
     if read.column_guessed:
         note(f"column '{read.column}' was chosen because its texts are the longest; --column chooses another")
     _report(home(), info, base, as_json)
@@ -75,11 +75,12 @@ def import_cola(
 ) -> None:
     """Import sentences judged acceptable (1) or not (0)."""
     from bioforge.data import cola, store
+    from bioforge.data.preview import suggested_name
     from bioforge.paths import home
 
     _check_base(base)
     read = cola.read_cola(path)
-    info = store.add(home(), name or _name_of(path), "cola", store.rows_of_cola(read), path, read)
+    info = store.add(home(), name or suggested_name(path), "cola", store.rows_of_cola(read), path, read)
     _report(home(), info, base, as_json)
 
 
@@ -91,51 +92,25 @@ def _check_base(base: str | None) -> None:
         resolve(home(), base)
 
 
-def _name_of(path: Path) -> str:
-    stem = path.name.split(".")[0] if path.is_file() else path.name
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:60] or "data"
-
-
 def _report(home: Home, info: DataInfo, base: str | None, as_json: bool) -> None:
     if as_json:
         show_json(asdict(info))
         return
-    show(*_summary(info))
     from bioforge.data import store
+    from bioforge.reporting.data import summary
+
+    show(*summary(info))
 
     _lengths(home, store.load(home, info.name), base)
     note(f"next: bioforge data check {info.name}, then bioforge train {info.kind} {info.name}")
 
 
-def _summary(info: DataInfo) -> list[str]:
-    words = info.words
-    lines = [f"{info.name}: {info.size:,} {'biographies' if info.kind == 'bios' else 'sentences'}"]
-    details = [f"from {info.file}", info.encoding]
-    if info.delimiter:
-        details.append(f"{info.delimiter}-separated")
-    if info.column:
-        details.append(f"column '{info.column}'")
-    lines.append("  " + ", ".join(details))
-    if info.kind == "cola":
-        lines.append("  " + ", ".join(f"{name} {count:,}" for name, count in info.splits.items()))
-        total = info.size
-        good = info.labels.get("1", 0)
-        lines.append(f"  acceptable {good:,} of {total:,} ({100 * good / total:.2f} %)")
-    lines.append(
-        f"  words: mean {words.mean:,.1f}, median {words.median:,.0f}, 95 % up to {words.p95:,}, longest {words.longest:,}"
-    )
-    dropped = f"{info.empty:,} empty rows left out, " if info.empty else "no empty rows, "
-    ragged = f", {info.ragged:,} ragged rows left out" if info.ragged else ""
-    lines.append(f"  {dropped}{info.duplicates:,} exact duplicates{ragged}")
-    lines.append(f"  fingerprint {info.fingerprint[:16]}")
-    return lines
-
-
 def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     """The length distribution in words, and in tokens where a base is here to count them."""
     from bioforge.errors import UserError
-    from bioforge.models.bases import LONGEST, default_base, length_limit, read_config, resolve
+    from bioforge.models.bases import default_base, resolve
     from bioforge.models.tokenization import token_counts
+    from bioforge.reporting.data import reading_limit
     from bioforge.reporting.histogram import histogram
 
     texts = [row.text for row in data.rows]
@@ -147,9 +122,8 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
             raise
         note(f"tokens are not counted: {error}")
         return
-    limit = min(length_limit(read_config(local.folder)) or LONGEST, LONGEST)
     title = Text(f"tokens a text ({local.name})", style="bold")
-    show("", title, *histogram(token_counts(local.folder, texts), limit=limit))
+    show("", title, *histogram(token_counts(local.folder, texts), limit=reading_limit(local)))
 
 
 @app.command("list", epilog="Example: bioforge data list")
@@ -192,13 +166,14 @@ def show_data(
     """Counts, balance, lengths, random rows, and how one text is tokenized."""
     from bioforge.data import store
     from bioforge.paths import home
+    from bioforge.reporting.data import summary
     from bioforge.reporting.text import one_line
 
     data = store.load(home(), name)
     if as_json:
         show_json(asdict(data.info))
         return
-    show(*_summary(data.info))
+    show(*summary(data.info))
     _lengths(home(), data, base)
     draw = random.Random(seed)
     picked = draw.sample(data.rows, min(rows, len(data.rows)))

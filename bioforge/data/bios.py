@@ -41,6 +41,54 @@ class BiosFile:
     ragged: int
 
 
+@dataclass(frozen=True)
+class Ragged:
+    """A row with more or fewer fields than the header."""
+
+    row: int
+    line: int
+    width: int
+    expected: int
+
+    @property
+    def message(self) -> str:
+        fields = f"{self.width} field" if self.width == 1 else f"{self.width} fields"
+        return f"{fields} where the header has {self.expected}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file as rows of named cells, before a column is chosen."""
+
+    columns: list[str]
+    records: list[tuple[int, dict[str, Any]]]
+    """1-based data row, and its cells by column."""
+    ragged: list[Ragged]
+    encoding: str
+    delimiter: str | None
+    """What stands between the fields, in a word; None for JSON."""
+
+
+def read_table(path: Path, text: str, encoding: str, column: str | None = None) -> Table:
+    """Read the decoded `text` of `path` as CSV, TSV or JSON Lines; a wanted `column` helps to tell which.
+
+    Raises UserError for a file that is none of them or has no rows at all.
+    """
+    if not text.strip():
+        raise UserError(f"{path} is empty")
+    delimiter: str | None = None
+    ragged: list[Ragged] = []
+    if _is_json(path, text):
+        records = list(_json_records(path, text))
+        columns = list(dict.fromkeys(key for _, record in records for key in record))
+    else:
+        delimiter = _find_delimiter(text, column, path)
+        columns, records, ragged = _csv_records(path, text, delimiter)
+    if not records and not ragged:
+        raise UserError(f"{path} {'holds no rows' if delimiter is None else 'has a header and no rows'}")
+    return Table(columns, records, ragged, encoding, _DELIMITERS.get(delimiter or ""))
+
+
 def read_bios(
     path: Path, column: str | None = None, *, skip_ragged: bool = False, max_cell: int = MAX_CELL
 ) -> BiosFile:
@@ -52,49 +100,69 @@ def read_bios(
     Raises UserError, naming file and row, for whatever cannot be read exactly.
     """
     text, encoding = decode(read_bytes(path), str(path))
-    if not text.strip():
-        raise UserError(f"{path} is empty")
-    delimiter: str | None = None
-    ragged = 0
-    if _is_json(path, text):
-        records = list(_json_records(path, text))
-        columns = list(dict.fromkeys(key for _, record in records for key in record))
-    else:
-        delimiter = _find_delimiter(text, column, path)
-        header, records, ragged = _csv_records(path, text, delimiter, skip_ragged)
-        columns = header
-    if not records:
-        if ragged:
-            raise UserError(f"{path}: all {ragged:,} rows have more or fewer fields than the header")
-        raise UserError(f"{path} {'holds no rows' if delimiter is None else 'has a header and no rows'}")
-    chosen, guessed = _choose_column(path, columns, column, records)
+    table = read_table(path, text, encoding, column)
+    if table.ragged and not skip_ragged:
+        first = table.ragged[0]
+        more = f" (and {len(table.ragged) - 1:,} more such rows)" if len(table.ragged) > 1 else ""
+        raise UserError(
+            f"{path}, row {first.row} (line {first.line}): {first.message}{more}; "
+            "put texts that hold the delimiter in quotation marks, or pass --skip-ragged"
+        )
+    if not table.records:
+        raise UserError(f"{path}: {all_ragged(table)}")
+    chosen, guessed = choose_column(path, table, column)
+    if chosen is None:
+        raise UserError(
+            f"{path}: which column holds the texts? Name it with --column. Its columns: {_listed(table.columns)}"
+        )
     texts, rows, empty = [], [], 0
-    for row, record in records:
-        value = record.get(chosen)
-        if value is not None and not isinstance(value, str):
-            raise UserError(f"{path}, row {row}: '{chosen}' is {type(value).__name__}, not text")
-        if _LONE_SURROGATE.search(value or ""):
-            raise UserError(
-                f"{path}, row {row}: '{chosen}' holds half a character (a lone \\ud800 to \\udfff)"
-            )
-        cleaned = (value or "").replace("\r\n", "\n").replace("\r", "\n").strip()
-        if cleaned in MISSING:
+    for row, record in table.records:
+        try:
+            cleaned = cell_text(record.get(chosen), chosen, max_cell)
+        except UserError as error:
+            raise UserError(f"{path}, row {row}: {error}") from error
+        if not cleaned:
             empty += 1
             continue
-        if max_cell and len(cleaned) > max_cell:
-            raise UserError(
-                f"{path}, row {row}: '{chosen}' is {len(cleaned):,} characters long, the limit is {max_cell:,}; "
-                "is a quotation mark left open? (--max-cell 0 takes any length)"
-            )
         texts.append(cleaned)
         rows.append(row)
-    if not texts:
-        raise UserError(f"{path}: all {empty:,} rows of '{chosen}' are empty; choose another with --column")
-    if len(texts) == 1:
+    refused = too_few(chosen, len(texts), empty)
+    if refused:
+        raise UserError(f"{path}{refused}")
+    return BiosFile(texts, rows, chosen, guessed, encoding, table.delimiter, empty, len(table.ragged))
+
+
+def cell_text(value: object, column: str, max_cell: int = MAX_CELL) -> str:
+    """The text in a cell of `column`; "" where it counts as empty.
+
+    Raises UserError for what is no text, holds half a character, or is longer than `max_cell`.
+    """
+    if value is not None and not isinstance(value, str):
+        raise UserError(f"'{column}' is {type(value).__name__}, not text")
+    if _LONE_SURROGATE.search(value or ""):
+        raise UserError(f"'{column}' holds half a character (a lone \\ud800 to \\udfff)")
+    cleaned = (value or "").replace("\r\n", "\n").replace("\r", "\n").strip()
+    if cleaned in MISSING:
+        return ""
+    if max_cell and len(cleaned) > max_cell:
         raise UserError(
-            f"{path} holds one text; training needs at least two, one to learn from and one to check"
+            f"'{column}' is {len(cleaned):,} characters long, the limit is {max_cell:,}; "
+            "is a quotation mark left open? (--max-cell 0 takes any length)"
         )
-    return BiosFile(texts, rows, chosen, guessed, encoding, _DELIMITERS.get(delimiter or ""), empty, ragged)
+    return cleaned
+
+
+def all_ragged(table: Table) -> str:
+    return f"all {len(table.ragged):,} rows have more or fewer fields than the header"
+
+
+def too_few(column: str, texts: int, empty: int) -> str:
+    """What to say after the file's name where there is too little to train on, else ""."""
+    if not texts:
+        return f": all {empty:,} rows of '{column}' are empty; choose another with --column"
+    if texts == 1:
+        return " holds one text; training needs at least two, one to learn from and one to check"
+    return ""
 
 
 def _is_json(path: Path, text: str) -> bool:
@@ -158,13 +226,13 @@ def _find_delimiter(text: str, column: str | None, path: Path) -> str:
 
 
 def _csv_records(
-    path: Path, text: str, delimiter: str, skip_ragged: bool
-) -> tuple[list[str], list[tuple[int, dict[str, Any]]], int]:
+    path: Path, text: str, delimiter: str
+) -> tuple[list[str], list[tuple[int, dict[str, Any]]], list[Ragged]]:
     _refuse_open_quote(path, text, delimiter)
     reader = _reader(text, delimiter)
     header: list[str] | None = None
     records: list[tuple[int, dict[str, Any]]] = []
-    bad: list[tuple[int, int, int]] = []
+    ragged: list[Ragged] = []
     row = 0
     start = 1
     for fields in reader:
@@ -179,22 +247,11 @@ def _csv_records(
             continue
         row += 1
         if len(fields) != len(header):
-            bad.append((row, line, len(fields)))
+            ragged.append(Ragged(row, line, len(fields), len(header)))
             continue
         records.append((row, dict(zip(header, fields, strict=True))))
     assert header is not None
-    if bad and not skip_ragged:
-        row, line, width = bad[0]
-        more = f" (and {len(bad) - 1:,} more such rows)" if len(bad) > 1 else ""
-        raise UserError(
-            f"{path}, row {row} (line {line}): {_count(width, 'field')} where the header has {len(header)}{more}; "
-            "put texts that hold the delimiter in quotation marks, or pass --skip-ragged"
-        )
-    return header, records, len(bad)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return header, records, ragged
 
 
 def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
@@ -210,30 +267,35 @@ def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
         raise UserError(f"{path}, line {start}: a quotation mark is opened and never closed")
 
 
-def _choose_column(
-    path: Path, columns: list[str], wanted: str | None, records: list[tuple[int, dict[str, Any]]]
-) -> tuple[str, bool]:
-    """The column to read, and whether it was guessed."""
-    listed = ", ".join(columns[:12]) + (" …" if len(columns) > 12 else "")
+def choose_column(path: Path, table: Table, wanted: str | None) -> tuple[str | None, bool]:
+    """The column to read, None where the user must say, and whether it was guessed.
+
+    Raises UserError where the wanted one is not there.
+    """
+    columns = table.columns
     if wanted is not None:
         if wanted in columns:
             return wanted, False
         lowered = {name.lower(): name for name in columns}
         close = difflib.get_close_matches(wanted.lower(), lowered, n=1, cutoff=0.5)
         hint = f"did you mean '{lowered[close[0]]}'? " if close else ""
-        raise UserError(f"{path} has no column '{wanted}'; {hint}Its columns: {listed}")
+        raise UserError(f"{path} has no column '{wanted}'; {hint}Its columns: {_listed(columns)}")
     by_lower_case = {name.lower(): name for name in reversed(columns)}
     for guess in COLUMN_GUESSES:
         if guess in by_lower_case:
             return by_lower_case[guess], False
     if len(columns) == 1:
         return columns[0], False
-    sample = [record for _, record in records[:_SAMPLE_RECORDS]]
+    sample = [record for _, record in table.records[:_SAMPLE_RECORDS]]
     length = {
         name: sum(len(value) for record in sample if isinstance(value := record.get(name), str))
         for name in columns
     }
     ranked = sorted(columns, key=lambda name: length[name], reverse=True)
-    if length[ranked[0]] > 3 * length[ranked[1]]:
+    if ranked and length[ranked[0]] > 3 * length[ranked[1]]:
         return ranked[0], True
-    raise UserError(f"{path}: which column holds the texts? Name it with --column. Its columns: {listed}")
+    return None, False
+
+
+def _listed(columns: list[str]) -> str:
+    return ", ".join(columns[:12]) + (" …" if len(columns) > 12 else "")

@@ -10,8 +10,9 @@ import io
 import stat
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from bioforge.data.decode import decode, read_bytes
 from bioforge.errors import UserError
@@ -27,6 +28,9 @@ _SPLIT_OF_FILE = {
     "validation": DEV,
 }
 _SUFFIXES = (".tsv", ".csv", ".txt")
+LABELS = ("0", "1")
+_SAMPLE_ROWS = 50
+_SAMPLE_CHARACTERS = 200_000
 _MAX_UNPACKED = 200_000_000
 _MAX_RATIO = 200
 
@@ -52,34 +56,122 @@ class ColaFile:
     files: list[str]
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A row that cannot be read, and why."""
+
+    where: str
+    split: str
+    row: int
+    message: str
+
+
+@dataclass
+class Survey:
+    """All that a file, folder or zip holds, the rows that cannot be read too."""
+
+    judgements: list[Judgement] = field(default_factory=list)
+    empty: list[tuple[str, int]] = field(default_factory=list)
+    """Split and row of each empty sentence."""
+    faults: list[Fault] = field(default_factory=list)
+    encoding: str = ""
+    files: list[str] = field(default_factory=list)
+
+
 def read_cola(path: Path) -> ColaFile:
     """Read the published zip, its folder, or one TSV, keeping the official splits.
 
     Raises UserError, naming file and row, for wrong labels or columns and for archives that are
     damaged, hostile or hold no CoLA.
     """
+    found = survey(path)
+    if found.faults:
+        first = found.faults[0]
+        raise UserError(f"{first.where}, row {first.row}: {first.message}")
+    refused = too_few(found.judgements)
+    if refused:
+        raise UserError(f"{path} {refused}")
+    return ColaFile(found.judgements, found.encoding, len(found.empty), found.files)
+
+
+def survey(path: Path) -> Survey:
+    """Read everything, bad rows noted instead of refused.
+
+    Raises UserError for what holds no CoLA at all.
+    """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     if path.is_dir():
         sources = _files_of_folder(path)
-    elif zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+    elif is_zip(path):
         sources = _files_of_zip(path)
     else:
         sources = [(str(path), _SPLIT_OF_FILE.get(path.stem, TRAIN), read_bytes(path))]
-    judgements: list[Judgement] = []
-    encodings: list[str] = []
-    empty = 0
+    found = Survey(files=[where for where, _, _ in sources])
     for where, split, raw in sources:
         text, encoding = decode(raw, where)
-        rows, dropped = _parse(where, text, split)
-        judgements += rows
-        empty += dropped
-        encodings.append(encoding)
-    if not any(row.split == TRAIN for row in judgements):
-        raise UserError(f"{path} holds no training sentences; CoLA's are in in_domain_train.tsv")
-    if sum(row.split == TRAIN for row in judgements) < 2:
-        raise UserError(f"{path} holds one training sentence; a judge needs at least two, one of each label")
-    return ColaFile(judgements, encodings[0], empty, [where for where, _, _ in sources])
+        found.encoding = found.encoding or encoding
+        _parse(where, text, split, found)
+    return found
+
+
+def too_few(judgements: list[Judgement]) -> str:
+    """What to say after the file's name where there is too little to train on, else ""."""
+    training = sum(row.split == TRAIN for row in judgements)
+    if not training:
+        return "holds no training sentences; CoLA's are in in_domain_train.tsv"
+    if training == 1:
+        return "holds one training sentence; a judge needs at least two, one of each label"
+    return ""
+
+
+def is_zip(path: Path) -> bool:
+    return zipfile.is_zipfile(path) or path.suffix.lower() == ".zip"
+
+
+def is_cola_folder(folder: Path) -> bool:
+    """Whether CoLA's files lie in `folder` or up to two folders down, where the published zip has them."""
+    return any(
+        path.suffix.lower() in _SUFFIXES
+        for depth in ("", "*/", "*/*/")
+        for stem in ("in_domain_train", "train")
+        for path in folder.glob(f"{depth}{stem}.*")
+    )
+
+
+def is_cola_text(text: str) -> bool:
+    """Whether most of a file's first rows are judged sentences in one of the forms read here, with a label of 0 or 1."""
+    lines = [line.rstrip("\r") for line in text[:_SAMPLE_CHARACTERS].split("\n") if line.strip()]
+    if not lines:
+        return False
+    try:
+        columns, delimiter = _header(lines[0])
+        cells = list(csv.reader(lines[:_SAMPLE_ROWS], delimiter=delimiter, quoting=_quoting(delimiter)))
+    except csv.Error:
+        return False
+    width, label_at = 4, 1
+    if "label" in columns and ("sentence" in columns or "text" in columns):
+        width, label_at = len(columns), columns.index("label")
+        cells = cells[1:]
+    elif delimiter != "\t" or len(columns) != width or columns[label_at].isidentifier():
+        return False
+    return sum(len(row) == width and row[label_at].strip() in LABELS for row in cells) > len(cells) / 2
+
+
+def columns_of(text: str) -> list[str]:
+    """The columns that a file of judged sentences names; none in CoLA's own form."""
+    line = text.split("\n", 1)[0].rstrip("\r")
+    columns, delimiter = _header(line)
+    if "label" not in columns:
+        return []
+    return [
+        cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, quoting=_quoting(delimiter)))
+    ]
+
+
+def _quoting(delimiter: str) -> Literal[0, 3]:
+    """GLUE's TSV files know no quotation marks."""
+    return csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
 
 
 def _files_of_folder(folder: Path) -> list[tuple[str, str, bytes]]:
@@ -152,45 +244,44 @@ def _choose_files(stems: list[str], where: str) -> list[str]:
     return glue
 
 
-def _parse(where: str, text: str, split: str) -> tuple[list[Judgement], int]:
+def _header(line: str) -> tuple[list[str], str]:
+    """The columns that a first line would name, and its delimiter."""
+    delimiter = "\t" if "\t" in line else ","
+    cells = line.split("\t") if delimiter == "\t" else next(csv.reader([line]), [])
+    return [cell.strip().lower() for cell in cells], delimiter
+
+
+def _parse(where: str, text: str, split: str, found: Survey) -> None:
     lines = text.split("\n")
-    first = lines[0].rstrip("\r")
-    delimiter = "\t" if "\t" in first else ","
-    cells = first.split("\t") if delimiter == "\t" else next(csv.reader([first]), [])
-    columns = [cell.strip().lower() for cell in cells]
+    columns, delimiter = _header(lines[0].rstrip("\r"))
     if "sentence" in columns or "text" in columns:
-        return _parse_header_form(where, text, split, columns, delimiter)
-    return _parse_four_columns(where, lines, split)
+        _parse_header_form(where, text, split, columns, delimiter, found)
+    else:
+        _parse_four_columns(where, lines, split, found)
 
 
-def _parse_four_columns(where: str, lines: list[str], split: str) -> tuple[list[Judgement], int]:
+def _parse_four_columns(where: str, lines: list[str], split: str, found: Survey) -> None:
     """CoLA's own form: source, label, author's mark, sentence; no header and no quoting."""
-    rows: list[Judgement] = []
-    empty = 0
     for number, line in enumerate(lines, 1):
         cells = line.rstrip("\r").split("\t")
         if cells == [""]:
             continue
         if len(cells) != 4:
-            raise UserError(
-                f"{where}, row {number}: {len(cells)} tab-separated columns, expected 4 "
+            message = (
+                f"{len(cells)} tab-separated columns, expected 4 "
                 "(source, label, mark, sentence) or a header with 'sentence' and 'label'"
             )
-        source, label, mark, sentence = cells
-        if not sentence.strip():
-            empty += 1
+            found.faults.append(Fault(where, split, number, message))
             continue
-        rows.append(
-            Judgement(
-                sentence.strip(), _label(where, number, label), split, source.strip(), mark.strip(), number
-            )
+        source, label, mark, sentence = cells
+        _take(
+            found, where, Judgement(sentence.strip(), 0, split, source.strip(), mark.strip(), number), label
         )
-    return rows, empty
 
 
 def _parse_header_form(
-    where: str, text: str, split: str, columns: list[str], delimiter: str
-) -> tuple[list[Judgement], int]:
+    where: str, text: str, split: str, columns: list[str], delimiter: str, found: Survey
+) -> None:
     """GLUE's form: a header naming at least `sentence` (or `text`) and `label`."""
     if "label" not in columns:
         raise UserError(
@@ -202,7 +293,7 @@ def _parse_header_form(
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=delimiter,
-        quoting=csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE,
+        quoting=_quoting(delimiter),
         strict=True,
     )
     records: list[list[str]] = []
@@ -210,27 +301,26 @@ def _parse_header_form(
         records += reader
     except csv.Error as error:
         raise UserError(f"{where}, row {len(records)}: {error}; is a quotation mark left open?") from error
-    rows: list[Judgement] = []
-    empty = 0
     for number, cells in enumerate(records[1:], 1):
         if not cells:
             continue
         if len(cells) != len(columns):
-            raise UserError(
-                f"{where}, row {number}: {len(cells)} columns where the header has {len(columns)}"
-            )
-        sentence = cells[sentence_at].strip()
-        if not sentence:
-            empty += 1
+            message = f"{len(cells)} columns where the header has {len(columns)}"
+            found.faults.append(Fault(where, split, number, message))
             continue
         source = cells[source_at].strip() if source_at is not None else ""
-        rows.append(Judgement(sentence, _label(where, number, cells[label_at]), split, source, "", number))
-    return rows, empty
-
-
-def _label(where: str, row: int, cell: str) -> int:
-    if cell.strip() not in ("0", "1"):
-        raise UserError(
-            f"{where}, row {row}: the label is {cell.strip()!r}; it must be 0 (unacceptable) or 1 (acceptable)"
+        _take(
+            found, where, Judgement(cells[sentence_at].strip(), 0, split, source, "", number), cells[label_at]
         )
-    return int(cell)
+
+
+def _take(found: Survey, where: str, judgement: Judgement, cell: str) -> None:
+    """Note a row by what it holds: no sentence, no label that can be read from `cell`, or both."""
+    label = cell.strip()
+    if not judgement.sentence:
+        found.empty.append((judgement.split, judgement.row))
+    elif label not in LABELS:
+        message = f"the label is {label!r}; it must be 0 (unacceptable) or 1 (acceptable)"
+        found.faults.append(Fault(where, judgement.split, judgement.row, message))
+    else:
+        found.judgements.append(replace(judgement, label=int(label)))

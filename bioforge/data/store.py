@@ -7,6 +7,7 @@ import hashlib
 import json
 import statistics
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visi
 from bioforge.paths import Home, check_name
 
 Kind = Literal["bios", "cola"]
+_PROGRESS_EVERY = 500
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,25 @@ def word_counts(rows: list[Row]) -> WordCounts:
 
 
 def add(
-    home: Home, name: str, kind: Kind, rows: list[Row], path: Path, file: BiosFile | ColaFile
+    home: Home,
+    name: str,
+    kind: Kind,
+    rows: list[Row],
+    path: Path,
+    file: BiosFile | ColaFile,
+    progress: Callable[[int, int], None] | None = None,
 ) -> DataInfo:
     """Keep `rows` as data set `name`; importing the very same rows again is no error.
 
+    `progress` is told how many of all rows are done, and may raise to stop before anything is written.
     Raises UserError where other data has that name.
     """
     check_name(name, "data")
-    lines = [json.dumps(_row_to_json(row), ensure_ascii=False, sort_keys=True) for row in rows]
+    lines = []
+    for done, row in enumerate(rows):
+        if progress and done % _PROGRESS_EVERY == 0:
+            progress(done, len(rows))
+        lines.append(json.dumps(_row_to_json(row), ensure_ascii=False, sort_keys=True))
     payload = ("\n".join(lines) + "\n").encode()
     fingerprint = hashlib.sha256(payload).hexdigest()
     target = home.data / name
@@ -157,7 +170,7 @@ def add(
             for written in folder.iterdir():
                 written.chmod(0o444)
     except FileExistsError:
-        return add(home, name, kind, rows, path, file)
+        return add(home, name, kind, rows, path, file, progress)
     return described
 
 

@@ -15,6 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
 from bioforge.errors import UserError
+from bioforge.files import typed_path
 
 Check = Callable[[str], object]
 """Raises UserError for an answer that will not do."""
@@ -170,12 +171,14 @@ class PickPath(ModalScreen[Path | None]):
 
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
-        path = Path(event.value).expanduser()
-        if not path.exists():
+        try:
+            path = typed_path(event.value)
+        except UserError as error:
             hint = self.query_one(".hint", Static)
-            hint.update(Text(f"{path}: no such file or folder"))
+            hint.update(Text(str(error)))
             hint.add_class("problem")
-        elif path.is_dir() and not self._folders:
+            return
+        if path.is_dir() and not self._folders:
             self.query_one(Files).path = path
         else:
             self.dismiss(path)

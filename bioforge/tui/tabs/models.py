@@ -61,7 +61,7 @@ class ModelsTab(Tab):
     def on_mount(self) -> None:
         models = self.query_one("#models-list", DataTable)
         models.add_columns(
-            "", "model", "task", "base", "result", Text("size", justify="right"), Text("age", justify="right")
+            "", "model", "task", "result", Text("size", justify="right"), Text("age", justify="right"), "base"
         )
         bases = self.query_one("#bases-list", DataTable)
         bases.add_columns("base", "for", Text("size", justify="right"), "here")
@@ -88,10 +88,10 @@ class ModelsTab(Tab):
                 Text("★" if info.name in defaults else "", style="yellow"),
                 Text(info.name),
                 Text("writer" if info.task == "bios" else "judge"),
-                Text(one_line(info.base, 20)),
                 Text(headline(info.metrics)),
                 Text(human_size(sizes[info.name]), justify="right"),
                 Text(age(info.created), justify="right"),
+                Text(one_line(info.base, 20)),
                 key=info.name,
             )
         table.move_cursor(row=min(cursor, max(0, len(infos) - 1)))
@@ -137,7 +137,8 @@ class ModelsTab(Tab):
         facts.append(str(self.home.models / info.name))
         self.query_one("#model-facts", Static).update(Text("\n".join(facts)))
         what = info.base if info.base else info.name
-        lines = parameter_lines(tabulate(info.parameters), what)
+        room = self.query_one(".detail").size.width
+        lines = parameter_lines(tabulate(info.parameters), what, name_width=max(30, min(55, room - 18)))
         self.query_one("#model-parameters", Static).update(Text("\n").join(lines))
         card = await asyncio.to_thread(store.card, self.home, info.name)
         await self.query_one("#model-card", Markdown).update(card)

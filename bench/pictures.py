@@ -1,0 +1,79 @@
+"""The pictures in README and docs: the app on what lies in the data folder, drawn by the app itself.
+
+Run after `make demo`, with a writer, a judge and their runs in the data folder: `make pictures`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+from bioforge.errors import UserError
+from bioforge.models import store
+from bioforge.paths import home
+from bioforge.runs import folder
+from bioforge.tui.app import BioforgeApp
+from bioforge.tui.tabs.train import TrainTab
+
+TARGET = Path(__file__).parents[1] / "docs" / "pictures"
+SIZE = (120, 36)
+SENTENCES = (
+    "They drank the pub dry. They drank the pub. Which record did she say he bought? "
+    "The turntables was on the floor. She has played in Leeds since March. Him danced until the lights came on."
+)
+
+
+async def take(app: BioforgeApp, pilot: Pilot[None], name: str) -> None:
+    await pilot.pause(1)
+    app.save_screenshot(f"{name}.svg", str(TARGET))
+    sys.stdout.write(f"{TARGET / name}.svg\n")
+
+
+async def work_done(pilot: Pilot[None], group: str) -> None:
+    """Wait for what the child process does; a model may have to be loaded first."""
+    await pilot.pause(1)
+    while any(worker.group == group and not worker.is_finished for worker in pilot.app.workers):
+        await pilot.pause(0.2)
+
+
+async def main() -> None:
+    place = home()
+    if not store.listing(place, "bios")[0] or not store.listing(place, "cola")[0]:
+        raise UserError("the pictures need a writer and a judge in the data folder; run: make demo")
+    TARGET.mkdir(exist_ok=True)
+    app = BioforgeApp(place)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.pause(3)
+        await take(app, pilot, "data")
+        train = await app.open_tab("train")
+        assert isinstance(train, TrainTab)
+        await train.open_run(next(run for run in folder.listing(place) if run.info().task == "bios"))
+        await take(app, pilot, "train")
+        await app.run_action("do('train.new')")
+        await work_done(pilot, "estimate")
+        await take(app, pilot, "new")
+        await app.open_tab("generate")
+        app.screen.query_one("#prompt", Input).value = "Born in Lagos,"
+        app.screen.query_one("#field-seed Input", Input).value = "7"
+        await app.run_action("do('generate.write')")
+        await work_done(pilot, "writing")
+        await app.run_action("do('generate.judge')")
+        await work_done(pilot, "_judge")
+        await take(app, pilot, "generate")
+        await app.open_tab("check")
+        app.screen.query_one("#check-text", TextArea).text = SENTENCES
+        await work_done(pilot, "checking")
+        await take(app, pilot, "check")
+        await app.open_tab("models")
+        await take(app, pilot, "models")
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except UserError as error:
+        sys.exit(f"bioforge: {error}")

@@ -1,0 +1,105 @@
+"""What is said of data sets, and of files before they become one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+from bioforge.data.preview import Preview
+from bioforge.data.store import DataInfo
+from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config
+from bioforge.reporting.text import one_line
+
+
+def summary(info: DataInfo) -> list[str]:
+    """A data set in a few lines: where it is from, splits and balance, words, what was left out."""
+    words = info.words
+    lines = [f"{info.name}: {info.size:,} {'biographies' if info.kind == 'bios' else 'sentences'}"]
+    details = [f"from {info.file}", info.encoding]
+    if info.delimiter:
+        details.append(f"{info.delimiter}-separated")
+    if info.column:
+        details.append(f"column '{info.column}'")
+    lines.append("  " + ", ".join(details))
+    if info.kind == "cola":
+        lines += [f"  {line}" for line in _judged(info.splits, info.labels)]
+    lines.append(
+        f"  words: mean {words.mean:,.1f}, median {words.median:,.0f}, 95 % up to {words.p95:,}, longest {words.longest:,}"
+    )
+    dropped = f"{info.empty:,} empty rows left out, " if info.empty else "no empty rows, "
+    ragged = f", {info.ragged:,} ragged rows left out" if info.ragged else ""
+    lines.append(f"  {dropped}{info.duplicates:,} exact duplicates{ragged}")
+    lines.append(f"  fingerprint {info.fingerprint[:16]}")
+    return lines
+
+
+def preview_lines(preview: Preview) -> list[str]:
+    """What a file was recognised as, and how it is read."""
+    how = [preview.encoding]
+    if preview.delimiter:
+        how.append(f"{preview.delimiter}-separated")
+    if preview.kind == "bios":
+        return [f"{_count(preview.total, 'row')}, {', '.join(how)}"]
+    return [
+        f"CoLA: {_count(preview.total, 'row')}, {', '.join(how)}",
+        *_judged(preview.splits, preview.labels),
+    ]
+
+
+def column_line(preview: Preview) -> str:
+    """How the column of texts was found."""
+    if preview.kind == "cola":
+        return "read as judged sentences"
+    if preview.column is None:
+        return "which column holds the texts?"
+    if preview.column_guessed:
+        return "guessed: the longest texts"
+    return ""
+
+
+def problems_line(preview: Preview) -> str:
+    """How many problems there are, and what they mean for an import."""
+    if not preview.problems:
+        return "no problems found" if preview.texts else ""
+    line = _count(len(preview.problems), "problem")
+    if preview.fatal:
+        stops = "stops" if preview.fatal == 1 else "stop"
+        line += f", {preview.fatal:,} of them {stops} the import"
+        if preview.ragged == preview.fatal:
+            line += "; ragged rows can be left out"
+    return line
+
+
+def reading_limit(base: LocalBase) -> int:
+    """The most tokens of a text that a model made from `base` is trained on."""
+    return min(length_limit(read_config(base.folder)) or LONGEST, LONGEST)
+
+
+def token_lines(tokens: Sequence[str], ids: Sequence[int], width: int) -> list[tuple[str, str]]:
+    """Tokens with their ids under them, as pairs of lines no wider than `width`."""
+    pairs: list[tuple[str, str]] = []
+    above = below = ""
+    for token, number in zip(tokens, ids, strict=True):
+        shown = one_line(token, max(1, width))
+        cells = max(cell_len(shown), len(str(number)))
+        if above and cell_len(above) + cells > width:
+            pairs.append((above.rstrip(), below.rstrip()))
+            above = below = ""
+        above += set_cell_size(shown, cells) + " "
+        below += f"{number:<{cells}} "
+    return [*pairs, (above.rstrip(), below.rstrip())] if above else pairs
+
+
+def _judged(splits: dict[str, int], labels: dict[str, int]) -> list[str]:
+    total = sum(labels.values())
+    good = labels.get("1", 0)
+    share = f" ({100 * good / total:.2f} %)" if total else ""
+    return [
+        ", ".join(f"{name} {count:,}" for name, count in splits.items()),
+        f"acceptable {good:,} of {total:,}{share}",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
