@@ -51,6 +51,16 @@ class Home:
     def settings(self) -> Path:
         return self.root / "settings.json"
 
+    @property
+    def kept(self) -> Path:
+        """Texts worth keeping, one JSON object a line."""
+        return self.root / "kept.jsonl"
+
+    @property
+    def checks(self) -> Path:
+        """What was checked, one JSON object a line."""
+        return self.root / "checks.jsonl"
+
 
 def home() -> Home:
     """The data folder of this user; nothing is created."""

@@ -55,6 +55,32 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     assert HEAVY & set(loaded) == set()
 
 
+FIRST_PAINT = """
+import asyncio, json, sys
+from bioforge.tui.app import BioforgeApp
+
+async def main():
+    app = BioforgeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        painted = "".join(part.text for strip in app.screen._compositor.render_strips() for part in strip)
+        print(json.dumps([painted, sorted({name.partition(".")[0] for name in sys.modules})]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_app_is_on_the_screen_before_anything_heavy_is_loaded() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", FIRST_PAINT], capture_output=True, text=True, timeout=120, check=True
+    )
+    painted, loaded = json.loads(result.stdout.splitlines()[-1])
+    assert "bioforge" in painted and "Train" in painted and "Quit" in painted
+    assert (HEAVY - {"textual"}) & set(loaded) == set()
+
+
 def test_importing_the_package_loads_nothing_at_all() -> None:
     code = "import sys, bioforge; print(len(sys.modules))"
     bare = subprocess.run(

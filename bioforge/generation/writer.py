@@ -12,19 +12,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCrite
 from transformers.generation.streamers import BaseStreamer
 
 from bioforge.errors import UserError
+from bioforge.generation.sampling import Sampling as Sampling
 from bioforge.models.bases import length_limit
 from bioforge.models.loading import load_model, load_tokenizer
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn."""
-
-    max_new_tokens: int = 200
-    top_k: int = 50
-    top_p: float = 0.95
-    temperature: float = 1.0
-    """0 takes the likeliest token always."""
 
 
 @dataclass(frozen=True)

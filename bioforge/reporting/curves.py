@@ -10,6 +10,8 @@ from bioforge.runs.events import Event, Step, Validation
 from bioforge.runs.series import Series
 
 _POINTS = 120
+_MOST_DOTS = 16
+"""More would hide the curves."""
 TRAINING_COLOUR, VALIDATION_COLOUR = "cyan", "orange"
 _OTHER_COLOURS = ("magenta", "green")
 
@@ -55,7 +57,7 @@ def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = Tru
         xs, ys = [x for x, _ in curve.points], [y for _, y in curve.points]
         shade = curve.colour if colour else None
         plotext.plot(xs, ys, label=curve.label, color=shade, marker="braille")
-        if curve.dots:
+        if curve.dots and len(xs) <= _MOST_DOTS:
             plotext.scatter(xs, ys, color=shade, marker="●")
     _whole_steps([x for curve in curves for x, _ in curve.points], width)
     built = str(plotext.build())

@@ -52,7 +52,7 @@ def summary_table(events: Sequence[Event], *, times: bool = True) -> Table | Non
     return table
 
 
-def parameter_lines(table: ParameterTable, what: str) -> list[Text]:
+def parameter_lines(table: ParameterTable, what: str, *, name_width: int = 55) -> list[Text]:
     """The parameter table as both tutorials print it."""
     lines = [
         Text(f"The {what} model has {table.tensors} different named parameters ({table.elements:,} values).")
@@ -64,11 +64,11 @@ def parameter_lines(table: ParameterTable, what: str) -> list[Text]:
     )
     for title, parameters in sections:
         lines += [Text(""), Text(f"==== {title} ====", style="bold"), Text("")]
-        lines += [_parameter_line(parameter) for parameter in parameters]
+        lines += [_parameter_line(parameter, name_width) for parameter in parameters]
     return lines
 
 
-def _parameter_line(parameter: Parameter) -> Text:
+def _parameter_line(parameter: Parameter, name_width: int) -> Text:
     name, shape = parameter
     shown = f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
-    return Text(f"{name:<55} {shown:>14}")
+    return Text(f"{name:<{name_width}} {shown:>14}")

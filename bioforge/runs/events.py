@@ -135,6 +135,7 @@ TYPES: dict[str, type[Event]] = {
     for item in (Preparing, Started, Step, Sample, Validation, Checkpoint, Warning, Finished, Stopped, Failed)
 }
 ENDINGS = (Finished, Stopped, Failed)
+_FIELDS = {kind: {item.name: str(item.type) for item in fields(TYPES[kind])} for kind in TYPES}
 
 
 def encode(event: Event) -> str:
@@ -148,7 +149,7 @@ def decode(line: str) -> Event:
     if not isinstance(values, dict) or values.get("event") not in TYPES:
         raise ValueError(f"not an event: {line[:80]!r}")
     kind = TYPES[values.pop("event")]
-    known = {item.name: str(item.type) for item in fields(kind)}
+    known = _FIELDS[kind.kind]
     try:
         return kind(**{name: _typed(known[name], value) for name, value in values.items() if name in known})
     except TypeError as error:

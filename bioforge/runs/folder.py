@@ -120,13 +120,14 @@ class RunFolder:
             value = read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise UserError(f"run '{self.name}' is damaged: {name} cannot be read ({error})") from error
-        assert isinstance(value, dict)
+        if not isinstance(value, dict):
+            raise UserError(f"run '{self.name}' is damaged: {name} holds no record")
         return value
 
     def is_whole(self) -> bool:
         """Whether all that was asked for can still be read."""
         try:
-            self.recipe(), self.data(), self.base()
+            self.info(), self.recipe(), self.data()["name"], self.base()
         except (UserError, TypeError, KeyError):
             return False
         return True
@@ -137,6 +138,9 @@ class RunFolder:
 
     def is_alive(self) -> bool:
         """Whether a worker holds this run."""
+        if not self.path.is_dir():
+            # The lock would make the folder anew.
+            return False
         lock = self.lock()
         try:
             # Another reader may be asking the same question this instant; a worker holds on for longer.
@@ -216,7 +220,7 @@ def _is_process(pid: int, created: float) -> bool:
 
 
 def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, Event | None]:
-    """The first start, latest step, latest validation and ending, from the two ends of the file only."""
+    """The latest start, step, validation and ending that hold, from the two ends of the file only."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -237,8 +241,11 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
                 continue
             if isinstance(event, Started):
                 started, ending = event, None
+                latest = latest if latest and latest.step <= event.step else None
+                validated = validated if validated and validated.step <= event.step else None
             elif isinstance(event, Step):
-                latest = event
+                # The start of its session may lie between the two ends.
+                latest, ending = event, None
             elif isinstance(event, Validation):
                 validated = event
             elif isinstance(event, Finished | Stopped | Failed):

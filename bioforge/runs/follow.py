@@ -134,6 +134,7 @@ class RunLine:
     data: str
     base: str
     task: Task
+    created: str
     state: RunState
 
 
@@ -154,7 +155,8 @@ class Board:
             if known is None or known[0] != date or known[1].state.status in ("starting", "running"):
                 if not run.is_whole():
                     continue
-                line = RunLine(run, run.data()["name"], run.base().name, run.info().task, run.state())
+                info, data, base = run.info(), run.data()["name"], run.base().name
+                line = RunLine(run, data, base, info.task, info.created, run.state())
                 self._known[run.name] = (date, line)
             lines.append(self._known[run.name][1])
         return lines

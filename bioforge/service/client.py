@@ -19,6 +19,8 @@ from bioforge.paths import Home
 
 Status = Literal["off", "starting", "ready"]
 Progress = Callable[[Any], None]
+_Waiting = dict[int, tuple[asyncio.Future[Any], Progress | None]]
+"""The calls one child has still to answer, by their numbers."""
 _LONGEST_REPLY = 1 << 26
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
 
@@ -39,7 +41,7 @@ class Service:
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[Any], Progress | None]] = {}
+        self._waiting: _Waiting = {}
         self.status: Status = "off"
         self.on_status: Callable[[Status], None] = lambda _: None
 
@@ -52,10 +54,10 @@ class Service:
 
         Raises UserError for what the user can mend, FaultError for a crash or a fault of ours.
         """
-        process = await self._ensure()
+        process, waiting = await self._ensure()
         number = next(self._numbers)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = (answer, on_progress)
+        waiting[number] = (answer, on_progress)
         try:
             self._send(process, {"id": number, "task": task, "arguments": arguments})
             return await answer
@@ -64,16 +66,16 @@ class Service:
                 self._send(process, {"id": number, "cancel": True})
             raise
         finally:
-            self._waiting.pop(number, None)
+            waiting.pop(number, None)
 
     def _send(self, process: asyncio.subprocess.Process, request: dict[str, Any]) -> None:
         assert process.stdin
         process.stdin.write(json.dumps(request, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
-    async def _ensure(self) -> asyncio.subprocess.Process:
+    async def _ensure(self) -> tuple[asyncio.subprocess.Process, _Waiting]:
         async with self._starting:
             if self._process and self._process.returncode is None:
-                return self._process
+                return self._process, self._waiting
             self._change("starting")
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("ab") as log:
@@ -87,36 +89,51 @@ class Service:
                     start_new_session=os.name != "nt",
                     limit=_LONGEST_REPLY,
                 )
-            self._reading = asyncio.create_task(self._read(self._process))
-            return self._process
+            # Of its own: what the child before it left unanswered is not for this one.
+            self._waiting = {}
+            self._reading = asyncio.create_task(self._read(self._process, self._waiting))
+            return self._process, self._waiting
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, process: asyncio.subprocess.Process, waiting: _Waiting) -> None:
+        """Hand out replies for as long as the child lives; then fail the calls it left waiting."""
         assert process.stdout
-        while line := await process.stdout.readline():
-            reply = json.loads(line)
-            if "ready" in reply:
-                self._change("ready")
-                continue
-            answer, on_progress = self._waiting.get(reply["id"], (None, None))
-            if answer is None or answer.done():
-                continue
-            if "progress" in reply:
+        try:
+            try:
+                while line := await process.stdout.readline():
+                    self._take(json.loads(line), waiting)
+            except (ValueError, KeyError, TypeError):
+                # No reply of the worker's: whatever speaks there, what it says next cannot be told either.
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
+        finally:
+            self._end(process, waiting)
+
+    def _end(self, process: asyncio.subprocess.Process, waiting: _Waiting) -> None:
+        if self._process in (process, None):
+            self._change("off")
+        ended = f"the helper process ended (exit {process.returncode}); it starts again with the next request"
+        for answer, _ in waiting.values():
+            if not answer.done():
+                answer.set_exception(FaultError(ended))
+
+    def _take(self, reply: dict[str, Any], waiting: _Waiting) -> None:
+        if "ready" in reply:
+            self._change("ready")
+            return
+        answer, on_progress = waiting.get(reply["id"], (None, None))
+        if answer is None or answer.done():
+            return
+        if "progress" in reply:
+            try:
                 if on_progress:
                     on_progress(reply["progress"])
-            elif "result" in reply:
-                answer.set_result(reply["result"])
-            else:
-                kind = FaultError if reply["fault"] else UserError
-                answer.set_exception(kind(reply["error"]))
-        code = await process.wait()
-        self._change("off")
-        for answer, _ in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(
-                    FaultError(
-                        f"the helper process ended (exit {code}); it starts again with the next request"
-                    )
-                )
+            except Exception as error:
+                answer.set_exception(error)
+        elif "result" in reply:
+            answer.set_result(reply["result"])
+        else:
+            answer.set_exception((FaultError if reply["fault"] else UserError)(reply["error"]))
 
     def _change(self, status: Status) -> None:
         self.status = status

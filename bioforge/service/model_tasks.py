@@ -1,4 +1,4 @@
-"""What the child process does with models: write, judge, estimate."""
+"""What the child process does with models: write, judge."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bioforge.data.decode import decode, read_bytes
+from bioforge.errors import UserError
+from bioforge.files import human_size
 from bioforge.generation.writer import Sampling, Writer
 from bioforge.judging.judge import Judge
+from bioforge.judging.sentences import split
 from bioforge.models import store
 from bioforge.service.worker import Context
+
+_PART = 256
+"""Sentences judged between two looks at whether to stop."""
+_LARGEST_FILE = 20_000_000
 
 _loaded: dict[str, tuple[Path, int, Any]] = {}
 """The writer and the judge used last, kept warm: kind to folder, its date, and the model."""
@@ -46,17 +54,39 @@ def generate(
     return [asdict(text) for text in texts]
 
 
-def judge(context: Context, model: str, sentences: list[str]) -> dict[str, Any]:
-    """Probabilities of `acceptable`; progress `{"judged": count}` while a long list is under way."""
-    loaded: Judge = _warm(context, "judge", model, Judge.load)
-    verdicts: list[dict[str, Any]] = []
-    for verdict in loaded.verdicts(sentences):
+def judge_text(context: Context, model: str, text: str) -> dict[str, Any]:
+    """The judge's `threshold`, and the `sentences` of `text`, each as start, end, probability, truncated.
+
+    Progress `{"judged": count, "of": count}`.
+    """
+    judge: Judge = _warm(context, "judge", model, Judge.load)
+    spans = split(text)
+    found: list[tuple[int, int, float, bool]] = []
+    for first in range(0, len(spans), _PART):
         if context.cancelled():
             break
-        verdicts.append({"probability": verdict.probability, "truncated": verdict.truncated})
-        if len(verdicts) % 256 == 0:
-            context.progress({"judged": len(verdicts)})
-    return {"threshold": loaded.threshold, "verdicts": verdicts}
+        part = spans[first : first + _PART]
+        verdicts = judge.verdicts(text[start:end] for start, end in part)
+        found += [
+            (start, end, verdict.probability, verdict.truncated)
+            for (start, end), verdict in zip(part, verdicts, strict=True)
+        ]
+        context.progress({"judged": len(found), "of": len(spans)})
+    return {"threshold": judge.threshold, "sentences": found}
 
 
-TASKS = {"generate": generate, "judge": judge}
+def judge_file(context: Context, model: str, path: str) -> dict[str, Any]:
+    """As `judge_text`, of the text in a file, which comes with it as `text`.
+
+    Raises UserError for a file that holds no text, or more than a screen is good for.
+    """
+    raw = read_bytes(Path(path))
+    if len(raw) > _LARGEST_FILE:
+        raise UserError(
+            f"{path} has {human_size(len(raw))}, and this takes {human_size(_LARGEST_FILE)}; use: bioforge check FILE"
+        )
+    text, _ = decode(raw, path)
+    return {"text": text, **judge_text(context, model, text)}
+
+
+TASKS = {"generate": generate, "judge_text": judge_text, "judge_file": judge_file}

@@ -51,11 +51,13 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     )
     longest = recipe.max_length or min(length_limit(read_config(base.folder)) or LONGEST, LONGEST)
     per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
-    steps = steps_per_epoch(len(train), recipe.batch_size, recipe.accumulate) * recipe.epochs
+    per_epoch = steps_per_epoch(len(train), recipe.batch_size, recipe.accumulate)
+    steps = per_epoch * recipe.epochs
     share = min(1.0, recipe.max_steps / steps) if recipe.max_steps else 1.0
     computed = longest if recipe.padding == "max_length" else per_row
     tokens = int(len(train) * recipe.epochs * share * computed)
-    validations = recipe.epochs * recipe.validations_per_epoch * share + recipe.validate_first
+    every = recipe.validate_every or per_epoch / min(recipe.validations_per_epoch, per_epoch)
+    validations = steps * share / every + recipe.validate_first
     checked = len(validation) * validations * computed / 3
     speed, basis = _speed_of_earlier_run(home, recipe, base, longest)
     if not speed:

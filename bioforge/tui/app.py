@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import os
 import signal
+import threading
 import traceback
-from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +16,6 @@ from rich.text import Text
 from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
-from textual.command import DiscoveryHit, Hit, Provider
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.reactive import reactive
@@ -30,46 +30,16 @@ from bioforge.runs import control
 from bioforge.runs.follow import Board, RunLine
 from bioforge.service.client import Services
 from bioforge.settings import change_settings, load_settings
-from bioforge.tui.actions import EVERYWHERE, Action
+from bioforge.tui.commands import ACTIONS, Commands
 from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.help import Help
 from bioforge.tui.tabs import TABS
-from bioforge.tui.tabs.base import Tab
+from bioforge.tui.tabs.base import Page
 from bioforge.tui.theme import ANSI_DARK, ANSI_LIGHT, DARK, THEMES
 
 _POLL_S = 0.5
-ACTIONS = (*(action for tab in TABS for action in tab.ACTIONS), *EVERYWHERE)
+_LEAVING_S = 5
 _STYLES = Path(__file__).parent / "styles"
-
-
-class Commands(Provider):
-    """Every action of every tab, in the command palette."""
-
-    async def discover(self) -> AsyncIterator[DiscoveryHit]:
-        for title, action in self._titled():
-            yield DiscoveryHit(title, partial(self.app.run_action, f"do('{action.id}')"), help=action.help)
-
-    async def search(self, query: str) -> AsyncIterator[Hit]:
-        matcher = self.matcher(query)
-        for title, action in self._titled():
-            score = max(matcher.match(title), 0.5 * matcher.match(action.help))
-            if score > 0:
-                yield Hit(
-                    score,
-                    matcher.highlight(title),
-                    partial(self.app.run_action, f"do('{action.id}')"),
-                    help=action.help,
-                )
-
-    def _titled(self) -> list[tuple[str, Action]]:
-        titles = {tab.NAME: f"{tab.TITLE}: " for tab in TABS}
-        opening = [
-            Action("", f"open_{tab.NAME}", str(number), f"Open {tab.TITLE}", tab.HELP.split(". ")[0])
-            for number, tab in enumerate(TABS, 1)
-        ]
-        hidden = {"command_palette", "leave"}
-        actions = [action for action in ACTIONS if action.name not in hidden]
-        return [(titles.get(action.tab, "") + action.title, action) for action in (*opening, *actions)]
 
 
 _ORDER = {action.id: number for number, action in enumerate(ACTIONS)}
@@ -97,7 +67,7 @@ class BioforgeApp(App[None], inherit_bindings=False):
         Binding("ctrl+c", "help_quit", show=False),
     ]
 
-    lines: reactive[tuple[RunLine, ...]] = reactive((), always_update=True)
+    lines: reactive[tuple[RunLine, ...]] = reactive(())
     """All runs, newest first, as they were half a second ago."""
 
     def __init__(self, place: Home | None = None, services: Services | None = None) -> None:
@@ -105,8 +75,14 @@ class BioforgeApp(App[None], inherit_bindings=False):
         self.home = place or home()
         self.services = services or Services.of(self.home)
         self._board = Board(self.home)
-        self._polled = False
+        self._panes: TabbedContent | None = None
+        self._tabs: dict[str, Page] = {}
+        self._polling = self._polled = False
+        self._poll_problem = ""
+        self._remembered = ""
         self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
+        # What is said on leaving is a line, however narrow the terminal.
+        self.error_console.soft_wrap = True
         for theme in THEMES:
             self.register_theme(theme)
 
@@ -119,7 +95,7 @@ class BioforgeApp(App[None], inherit_bindings=False):
         with Horizontal(id="top"):
             yield Static(Text("bioforge", style="bold"), id="brand")
             yield Static("", id="now")
-        with TabbedContent(id="tabs", initial=TABS[0].NAME):
+        with TabbedContent(id="tabs", initial=TABS[0].NAME) as self._panes:
             for number, tab in enumerate(TABS, 1):
                 yield TabPane(Content.assemble((f"{number} ", "dim"), tab.TITLE), id=tab.NAME)
         yield Footer(show_command_palette=False)
@@ -130,32 +106,56 @@ class BioforgeApp(App[None], inherit_bindings=False):
         except UserError as error:
             wanted = None
             self.tell(error)
-        self.theme = wanted if wanted in self.available_themes else DARK.name
+        self._remembered = self.theme = wanted if wanted in list(self.available_themes) else DARK.name
         self.theme_changed_signal.subscribe(self, lambda theme: self._remember(theme.name))
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 number = getattr(signal, name)
-                leave = partial(self.exit, return_code=128 + number)
-                asyncio.get_running_loop().add_signal_handler(number, leave)
+                asyncio.get_running_loop().add_signal_handler(number, self._leave_by_signal, 128 + number)
         self._poll_runs()
         self.set_interval(_POLL_S, self._poll_runs)
 
     async def on_unmount(self) -> None:
+        gc.unfreeze()
         await self.services.close()
 
+    def _leave_by_signal(self, code: int) -> None:
+        self.exit(return_code=code)
+        # Writing to a terminal that was closed can hold us, and the child processes, for ever.
+        last = threading.Timer(_LEAVING_S, os._exit, (code,))
+        last.daemon = True
+        last.start()
+
     def _remember(self, theme: str) -> None:
+        # The theme of the start is told as a change too.
+        if theme == self._remembered:
+            return
+        self._remembered = theme
         try:
             change_settings(self.home, theme=theme)
         except (UserError, OSError) as error:
             self.tell(error)
 
-    @work(exclusive=True, group="runs", exit_on_error=False)
+    @work(group="runs", exit_on_error=False)
     async def _poll_runs(self) -> None:
+        if self._polling:
+            # On a slow disk each look would put an end to the one before it.
+            return
+        self._polling = True
+        try:
+            await self._look_at_runs()
+        finally:
+            self._polling = False
+
+    async def _look_at_runs(self) -> None:
         try:
             lines = await asyncio.to_thread(lambda: tuple(self._board.poll()))
         except (UserError, OSError) as error:
-            self.tell(error)
+            if str(error) != self._poll_problem:
+                self.tell(error)
+            self._poll_problem = str(error)
             return
+        self._poll_problem = ""
         self.lines = lines
         if not self._polled and _running(lines):
             await self.open_tab("train")
@@ -167,27 +167,30 @@ class BioforgeApp(App[None], inherit_bindings=False):
     # Tabs
 
     @property
-    def tab(self) -> Tab | None:
+    def tab(self) -> Page | None:
         """The tab in front, once it is mounted."""
-        panes = self.query(TabbedContent)
-        if not panes or not panes.first().active:
+        # Asked for each key whenever the footer is made anew, hence no queries here.
+        if self._panes is None or not isinstance(self.screen, MainScreen):
             return None
-        found = self.query_one(f"#{panes.first().active}", TabPane).query(Tab)
-        return found.first() if found else None
+        tab = self._tabs.get(self._panes.active)
+        return tab if tab and tab.is_mounted else None
 
-    async def open_tab(self, name: str) -> Tab:
+    async def open_tab(self, name: str) -> Page:
         """Bring a tab to the front."""
         tab = await self._made(name)
         self.query_one(TabbedContent).active = name
         return tab
 
-    async def _made(self, name: str) -> Tab:
+    async def _made(self, name: str) -> Page:
         """A tab's widgets are made when it is first opened."""
         pane = self.query_one(f"#{name}", TabPane)
-        if not pane.query(Tab):
+        if not pane.query(Page):
             kind = next(tab for tab in TABS if name == tab.NAME)
-            await pane.mount(kind())
-        return pane.query_one(Tab)
+            tab = self._tabs[name] = kind()
+            await pane.mount(tab)
+            # What is here then stays. Looking it all over for garbage again and again would stop us for 0.1 s.
+            self.call_after_refresh(gc.freeze)
+        return pane.query_one(Page)
 
     @on(TabbedContent.TabActivated, "#tabs")
     async def _activated(self, event: TabbedContent.TabActivated) -> None:

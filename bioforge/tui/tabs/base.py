@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bioforge.tui.app import BioforgeApp
 
 
-class Tab(Container):
+class Page(Container):
     NAME: ClassVar[str]
     TITLE: ClassVar[str]
     HELP: ClassVar[str]
@@ -25,8 +25,6 @@ class Tab(Container):
     ACTIONS: ClassVar[tuple[Action, ...]]
     MAIN: ClassVar[str]
     """Selector of the widget that has the focus when no field has."""
-
-    DEFAULT_CLASSES = "page"
 
     @property
     def bioforge(self) -> BioforgeApp:

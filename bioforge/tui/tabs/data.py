@@ -19,7 +19,7 @@ from bioforge.data.store import DataInfo
 from bioforge.reporting.text import age
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice
-from bioforge.tui.tabs.base import Tab
+from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.file_import import FileImport
 from bioforge.tui.widgets.text_facts import Lengths, Tokens
 
@@ -30,7 +30,7 @@ _EMPTY = (
 )
 
 
-class DataTab(Tab):
+class DataTab(Page):
     NAME = "data"
     TITLE = "Data"
     HELP = (

@@ -22,12 +22,12 @@ from bioforge.reporting.tables import parameter_lines
 from bioforge.reporting.text import age, headline, one_line
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice
-from bioforge.tui.tabs.base import Tab
+from bioforge.tui.tabs.base import Page
 
 _EMPTY = "No models yet. Import data in tab 1, then train on it in tab 2."
 
 
-class ModelsTab(Tab):
+class ModelsTab(Page):
     NAME = "models"
     TITLE = "Models"
     HELP = (

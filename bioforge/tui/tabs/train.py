@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -18,15 +19,16 @@ from bioforge.runs.follow import RunLine
 from bioforge.runs.launch import launch
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice, Pick
-from bioforge.tui.tabs.base import Tab
+from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.new_run import NewRun
 from bioforge.tui.widgets.run_view import RunView, status_mark
 
 _EMPTY = "No runs yet. Press n for a new training; the data for it comes from tab 1."
+_AGES_S = 30
 _CHOOSE = "Press enter on a run to watch it, n for a new one."
 
 
-class TrainTab(Tab):
+class TrainTab(Page):
     NAME = "train"
     TITLE = "Train"
     HELP = (
@@ -47,6 +49,12 @@ class TrainTab(Tab):
     )
     MAIN = "#runs-list"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: tuple[RunLine, ...] = ()
+        self._open_widget: RunView | NewRun | None = None
+        self._could: list[bool | None] = []
+
     def compose(self) -> ComposeResult:
         with Horizontal(classes="split"):
             with Vertical(classes="lists"):
@@ -62,8 +70,8 @@ class TrainTab(Tab):
         table.add_column("data", key="data")
         table.add_column("result", key="result")
         table.add_column(Text("age", justify="right"), key="age")
-        self._lines: tuple[RunLine, ...] = ()
         self.watch(self.app, "lines", self._list)
+        self.set_interval(_AGES_S, self._update_cells)
 
     async def opened(self) -> None:
         for form in self.query(NewRun):
@@ -81,21 +89,33 @@ class TrainTab(Tab):
             names = [line.run.name for line in lines]
             if chosen and chosen.run.name in names:
                 table.move_cursor(row=names.index(chosen.run.name))
-        elif lines != self._lines:
-            for line in lines:
-                for key, cell in zip(("mark", "run", "data", "result", "age"), _cells(line), strict=True):
-                    table.update_cell(line.run.name, key, cell, update_width=True)
-        self._lines = lines
+        self._close_if_gone(lines)
+        before, self._lines = self._lines, lines
+        if lines != before:
+            self._update_cells()
         self.query_one("#runs-empty", Static).update(Text("" if lines else _EMPTY))
         self.query_one("#runs-empty").display = not lines
         table.display = bool(lines)
-        self.refresh_bindings()
+        self._refresh_actions()
+
+    def _update_cells(self) -> None:
+        table = self.query_one("#runs-list", DataTable)
+        for line in self._lines:
+            for key, cell in zip(("mark", "run", "data", "result", "age"), _cells(line), strict=True):
+                if table.get_cell(line.run.name, key) != cell:
+                    table.update_cell(line.run.name, key, cell, update_width=True)
+
+    def _close_if_gone(self, lines: tuple[RunLine, ...]) -> None:
+        """A run that was removed, here or by another program, does not stay open."""
+        gone = {line.run.name for line in self._lines} - {line.run.name for line in lines}
+        if isinstance(self._open_widget, RunView) and self._open_widget.run.name in gone:
+            self.start(self._close, group="detail")
 
     @property
     def _chosen(self) -> RunLine | None:
         """The run that is open, else the one under the cursor."""
-        views = self.query(RunView)
-        name = views.first().run.name if views else ""
+        view = self._open_widget
+        name = view.run.name if isinstance(view, RunView) else ""
         table = self.query_one("#runs-list", DataTable)
         if not name and table.row_count:
             name = str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)
@@ -103,9 +123,12 @@ class TrainTab(Tab):
 
     @on(DataTable.RowSelected, "#runs-list")
     def _selected(self, event: DataTable.RowSelected) -> None:
-        self.start(self.open_run, folder.find(self.home, str(event.row_key.value)), group="detail")
+        self.start(self._open_named, str(event.row_key.value), group="detail")
 
     # What is open
+
+    async def _open_named(self, name: str) -> None:
+        await self.open_run(await asyncio.to_thread(folder.find, self.home, name))
 
     async def open_run(self, run: RunFolder) -> None:
         """Show a run beside the list, or in its place where the screen is narrow."""
@@ -117,13 +140,19 @@ class TrainTab(Tab):
         await detail.query("RunView, NewRun").remove()
         self.query_one("#train-choose").display = widget is None
         self.set_class(widget is not None, "-open")
+        self._open_widget = widget
         if widget:
             await detail.mount(widget)
-        self.refresh_bindings()
+        self._refresh_actions()
 
     @on(RunView.Changed)
-    def _state_changed(self) -> None:
-        self.refresh_bindings()
+    @on(DataTable.RowHighlighted, "#runs-list")
+    def _refresh_actions(self) -> None:
+        """Show other keys, which costs a new footer, only where others make sense."""
+        can = [self.can(action.name) for action in self.ACTIONS]
+        if can != self._could:
+            self._could = can
+            self.refresh_bindings()
 
     @on(NewRun.Started)
     def _started(self, event: NewRun.Started) -> None:
@@ -141,11 +170,11 @@ class TrainTab(Tab):
 
     def focus_main(self) -> None:
         narrow = self.screen.has_class("-narrow") and self.has_class("-open")
-        forms = self.query(NewRun)
+        forms, tables = self.query("#new-settings"), self.query("#run-table-scroll")
         if forms:
-            forms.first().query_one("#new-settings").focus()
-        elif narrow:
-            self.query_one("#run-table-scroll").focus()
+            forms.first().focus()
+        elif narrow and tables:
+            tables.first().focus()
         else:
             super().focus_main()
 
@@ -154,10 +183,11 @@ class TrainTab(Tab):
     def can(self, name: str) -> bool | None:
         if name == "new":
             return True
+        is_form = isinstance(self._open_widget, NewRun)
         if name == "go":
-            return bool(self.query(NewRun))
+            return is_form
         line = self._chosen if self.is_mounted else None
-        if line is None or self.query(NewRun):
+        if line is None or is_form:
             return False
         status = line.state.status
         return {
@@ -165,7 +195,7 @@ class TrainTab(Tab):
             "save": status == "running",
             "sample": status == "running" and line.task == "bios",
             "resume": status in ("stopped", "failed", "interrupted"),
-            "overlay": bool(self.query(RunView)) and len(self._lines) > 1,
+            "overlay": self._open_widget is not None and len(self._lines) > 1,
             "remove": status not in ("running", "starting"),
         }[name]
 
@@ -181,20 +211,23 @@ class TrainTab(Tab):
 
     def action_stop(self) -> None:
         if line := self._chosen:
-            control.send(line.run.control, "stop")
-            self.bioforge.say(f"{line.run.name} saves and stops")
+            self.start(self._send, line.run, "stop", "saves and stops")
 
     def action_save(self) -> None:
         if line := self._chosen:
-            control.send(line.run.control, "save")
-            self.bioforge.say(f"{line.run.name} saves at its next step")
+            self.start(self._send, line.run, "save", "saves at its next step")
+
+    async def _send(self, run: RunFolder, request: control.Request, said: str, **details: str) -> None:
+        control.send(run.control, request, **details)
+        self.bioforge.say(f"{run.name} {said}")
 
     @work
     async def action_sample(self) -> None:
         line = self._chosen
         prompt = await self.app.push_screen_wait(Ask("A sample now, starting with (may be empty)"))
         if line and prompt is not None:
-            control.send(line.run.control, "sample", prompt=prompt)
+            said = "writes a sample after its next step"
+            self.start(partial(self._send, prompt=prompt), line.run, "sample", said, group="sample")
 
     def action_resume(self) -> None:
         if line := self._chosen:
@@ -213,7 +246,11 @@ class TrainTab(Tab):
             options.insert(0, ("", "none"))
         name = await self.app.push_screen_wait(Pick("Draw the curves of which run over these?", options))
         if name is not None:
-            await view.overlay(folder.find(self.home, name) if name else None)
+            self.start(self._overlay, view, name)
+
+    async def _overlay(self, view: RunView, name: str) -> None:
+        other = await asyncio.to_thread(folder.find, self.home, name) if name else None
+        await view.overlay(other)
 
     @work
     async def action_remove(self) -> None:
@@ -240,11 +277,10 @@ def _cells(line: RunLine) -> tuple[Text, ...]:
         result = Text(share + left, style="green")
     elif state.status != "finished":
         result = Text(state.status, style=colour)
-    created = line.run.info().created
     return (
         Text(mark, style=colour),
         Text(line.run.name[16:]),
         Text(line.data),
         result,
-        Text(age(created), justify="right"),
+        Text(age(line.created), justify="right"),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from importlib import import_module
 
 from rich.text import Text
 from textual.widget import Widget
@@ -20,6 +22,10 @@ class Chart(Widget):
         self._curves: tuple[Curve, ...] = ()
         self._note = ""
         self._drawn: tuple[object, Text] | None = None
+
+    def on_mount(self) -> None:
+        # In a thread, so that the first drawing does not stop the app for it.
+        self.run_worker(asyncio.to_thread(import_module, "plotext"))
 
     def show(self, curves: Sequence[Curve], note: str = "") -> None:
         """Draw `curves`, or say `note` where there is nothing to draw."""

@@ -27,7 +27,7 @@ from bioforge.errors import UserError
 from bioforge.paths import check_name
 from bioforge.reporting.text import one_line, safe
 from bioforge.tui.dialogs import Files
-from bioforge.tui.tabs.base import Tab
+from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.text_facts import Lengths
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".txt", ".zip")
@@ -50,7 +50,7 @@ class FileImport(Horizontal):
     class Closed(Message):
         """The user wants no import."""
 
-    def __init__(self, tab: Tab, folder: Path) -> None:
+    def __init__(self, tab: Page, folder: Path) -> None:
         super().__init__(classes="split", id="data-import")
         self._tab = tab
         self.folder = folder

@@ -290,7 +290,8 @@ class NewRun(Vertical):
     @on(Button.Pressed, "#new-start")
     def start(self) -> None:
         """Fetch the base where it is not here, then start; whatever is wrong is said and changes nothing."""
-        self._start()
+        if not self.query_one("#new-start", Button).disabled:
+            self._start()
 
     @work(group="start", exclusive=True, exit_on_error=False)
     async def _start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group
@@ -11,15 +12,17 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical, VerticalScroll
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import ProgressBar, Static
 
 from bioforge.errors import UserError
 from bioforge.files import human_size
+from bioforge.models.catalog import Task
 from bioforge.reporting.curves import Curve, loss_curves
 from bioforge.reporting.live import describe
 from bioforge.reporting.tables import summary_table
 from bioforge.reporting.text import duration, metric, safe
-from bioforge.runs.events import Failed, Finished, Sample
+from bioforge.runs.events import Failed, Finished, Sample, Validation
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.follow import Follower, Snapshot
 from bioforge.tui.widgets.chart import Chart
@@ -27,7 +30,17 @@ from bioforge.tui.widgets.chart import Chart
 _POLL_S = 0.25
 _TABLE_WIDTH = 92
 """Columns that the validation table needs with its two columns of times."""
+_ONE_LINE = ("#run-title", "#run-figures")
 _NO_SAMPLES = "Samples appear here. Press p to have one written now."
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a run was asked to do; it never changes."""
+
+    task: Task
+    data: str
+    base: str
 
 
 class RunView(Vertical):
@@ -40,9 +53,11 @@ class RunView(Vertical):
         super().__init__(id=id)
         self.run = run
         self.snapshot: Snapshot | None = None
+        self._about: _About | None = None
         self._follower = Follower(run)
         self._overlay: list[Curve] = []
         self._samples: tuple[Sample, ...] = ()
+        self._table: tuple[tuple[Validation, ...], bool] | None = None
         self._polling = False
 
     def compose(self) -> ComposeResult:
@@ -63,27 +78,32 @@ class RunView(Vertical):
         yield VerticalScroll(Static("", id="run-table"), id="run-table-scroll")
 
     def on_mount(self) -> None:
-        self.query_one("#run-samples-scroll").display = self.run.info().task == "bios"
         self.set_interval(_POLL_S, self.poll)
         self.call_after_refresh(self.poll)
 
+    @property
+    def is_in_front(self) -> bool:
+        """Whether the tab that holds this view is in front."""
+        return all(node.display for node in self.ancestors_with_self if isinstance(node, Widget))
+
     async def poll(self) -> None:
         """Read what is new in a thread; the file may be long and the disk slow."""
-        if self._polling:
+        if self._polling or not self.is_in_front:
             return
         self._polling = True
         try:
+            if self._about is None:
+                self._about = await asyncio.to_thread(_read_about, self.run)
             snapshot = await asyncio.to_thread(self._follower.poll)
         except (UserError, OSError) as error:
-            self.query_one("#run-words", Static).update(
-                Text(f"this run cannot be read: {error}", style="red")
-            )
+            if self.is_attached:
+                self.query_one("#run-words", Static).update(Text(str(error), style="red"))
             return
         finally:
             self._polling = False
         if snapshot != self.snapshot and self.is_attached:
             before, self.snapshot = self.snapshot, snapshot
-            self._show(snapshot)
+            self._show(snapshot, self._about)
             if before is None or before.state.status != snapshot.state.status:
                 self.post_message(self.Changed())
 
@@ -93,16 +113,17 @@ class RunView(Vertical):
         if other:
             snapshot = await asyncio.to_thread(Follower(other).poll)
             self._overlay = loss_curves(snapshot.losses, snapshot.validations, of=other.name[16:])
-        if self.snapshot:
+        if self.snapshot and self.is_attached:
             self._show_curves(self.snapshot)
 
     @property
     def has_overlay(self) -> bool:
         return bool(self._overlay)
 
-    def _show(self, snapshot: Snapshot) -> None:
+    def _show(self, snapshot: Snapshot, about: _About) -> None:
         state, started, latest = snapshot.state, snapshot.started, snapshot.latest
-        self.query_one("#run-title", Static).update(self._title(snapshot))
+        self._put("#run-title", self._title(snapshot, about))
+        self.query_one("#run-samples-scroll").display = about.task == "bios"
         steps, epochs = self.query_one("#step-bar", ProgressBar), self.query_one("#epoch-bar", ProgressBar)
         if started:
             epoch = latest.epoch if latest else 0.0
@@ -111,22 +132,31 @@ class RunView(Vertical):
             steps.update(total=started.steps, progress=state.step)
             epochs.update(total=started.epochs, progress=epoch)
             left = f" · {duration(latest.eta_seconds)} left" if latest and state.status == "running" else ""
-            self.query_one("#step-note", Static).update(f"{state.step:,} of {started.steps:,}{left}")
-            self.query_one("#epoch-note", Static).update(f"{epoch:.2f} of {started.epochs}")
-        self.query_one("#run-figures", Static).update(self._figures(snapshot))
-        self.query_one("#run-words", Static).update(self._words(snapshot))
+            self._put("#step-note", Text(f"{state.step:,} of {started.steps:,}{left}"))
+            self._put("#epoch-note", Text(f"{epoch:.2f} of {started.epochs}"))
+        self._put("#run-figures", self._figures(snapshot))
+        self._put("#run-words", self._words(snapshot, about))
         self._show_curves(snapshot)
-        roomy = self.size.width >= _TABLE_WIDTH
-        self.query_one("#run-table", Static).update(summary_table(snapshot.validations, times=roomy) or "")
+        table = (snapshot.validations, self.size.width >= _TABLE_WIDTH)
+        if table != self._table:
+            self._table = table
+            self.query_one("#run-table", Static).update(summary_table(table[0], times=table[1]) or "")
+            self.query_one("#run-table-scroll", VerticalScroll).scroll_end(animate=False)
         if snapshot.samples != self._samples:
             self._show_samples(snapshot.samples)
 
-    def _title(self, snapshot: Snapshot) -> Text:
-        data, base = self.run.data()["name"], self.run.base().name
+    def _put(self, selector: str, text: Text) -> None:
+        """Show another text; the screen is laid out anew only where the text may need other room."""
+        widget = self.query_one(selector, Static)
+        before = widget.content
+        if not isinstance(before, Text) or before != text:
+            same_room = isinstance(before, Text) and len(before) == len(text)
+            widget.update(text, layout=not same_room and selector not in _ONE_LINE)
+
+    def _title(self, snapshot: Snapshot, about: _About) -> Text:
         status = snapshot.state.status
-        return Text.assemble(
-            status_mark(status), f" {status}  ", (self.run.name, "bold"), (f"  {data} on {base}", "dim")
-        )
+        what = f"  {about.data} on {about.base}"
+        return Text.assemble(status_mark(status), f" {status}  ", (self.run.name, "bold"), (what, "dim"))
 
     def _figures(self, snapshot: Snapshot) -> Text:
         started, latest = snapshot.started, snapshot.latest
@@ -146,12 +176,12 @@ class RunView(Vertical):
             ]
         return Text("   ").join(Text.assemble((name, "dim"), value) for name, value in shown)
 
-    def _words(self, snapshot: Snapshot) -> Text:
+    def _words(self, snapshot: Snapshot, about: _About) -> Text:
         """How it ended, or what to know meanwhile."""
         ending = snapshot.ending
         lines: list[Text] = []
         if isinstance(ending, Finished):
-            use = "tab 3 writes with it" if self.run.info().task == "bios" else "tab 4 checks with it"
+            use = "tab 3 writes with it" if about.task == "bios" else "tab 4 checks with it"
             lines.append(Text(f"{describe(ending, 0)[0]}; {use}", style="green"))
         elif snapshot.state.status == "interrupted" and isinstance(ending, Failed):
             lines.append(Text(f"{ending.message}; r goes on from the last checkpoint", style="yellow"))
@@ -184,6 +214,12 @@ class RunView(Vertical):
             parts += [Text(safe(sample.text) + ("" if sample.ended else " …")), Text("")]
         self.query_one("#run-samples", Static).update(Group(*parts))
         self.query_one("#run-samples-scroll", VerticalScroll).scroll_home(animate=False)
+
+
+def _read_about(run: RunFolder) -> _About:
+    if not run.is_whole():
+        raise UserError(f"run '{run.name}' is damaged: what it was asked to do cannot be read")
+    return _About(run.info().task, run.data()["name"], run.base().name)
 
 
 _MARKS = {
