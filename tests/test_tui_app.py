@@ -21,7 +21,8 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.follow import Board, RunLine
 from bioforge.settings import change_settings, load_settings
 from bioforge.tui.actions import EVERYWHERE, Action
-from bioforge.tui.app import BioforgeApp, Commands
+from bioforge.tui.app import BioforgeApp
+from bioforge.tui.commands import ACTIONS, Commands
 from bioforge.tui.dialogs import Choice
 from bioforge.tui.help import Help, key_names
 from bioforge.tui.tabs import TABS
