@@ -52,6 +52,22 @@ def test_what_somebody_damaged_is_passed_over(tmp_path: Path) -> None:
     assert texts(journal) == ["whole"]
 
 
+def test_values_of_another_type_are_passed_over(home: Home) -> None:
+    facts = {"model": "judge", "threshold": 1, "sentences": 3, "weak": None}
+    history.remember(home, text="One.", file="", **facts)  # type: ignore[arg-type]
+    history.remember(home, text="Two.", file="", **{**facts, "weak": "many"})  # type: ignore[arg-type]
+    assert [check.text for check in history.checks(home)] == ["One."]
+
+
+def test_what_was_replaced_is_gone_from_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jsonl"
+    id = Journal(path).put({"text": "first"}, "some-id")
+    Journal(path).put({"text": "other\ud800"})
+    Journal(path).put({"text": "second"}, id)
+    assert texts(Journal(path)) == ["second", "other?"]
+    assert b"first" not in path.read_bytes()
+
+
 def test_half_a_character_does_not_stop_it(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "notes.jsonl")
     journal.put({"text": "a\ud800b"})
@@ -108,6 +124,8 @@ def test_an_edited_text_is_the_same_check_and_another_is_not() -> None:
     assert history.goes_on("The cat sat.", "The cat sat. The dog ran.")
     assert history.goes_on("The cat sat.", "The cat sits.")
     assert not history.goes_on("The cat sat.", "Something else.")
+    # Megabytes are not compared.
+    assert history.goes_on("a" * 4000 + "b" * 9000, "a" * 4000 + "c" * 9000)
 
 
 def test_dates_are_to_the_minute_and_damage_is_a_dash() -> None:

@@ -271,6 +271,18 @@ def context(home: Home) -> Context:
     return Context(home, lambda _: None, lambda: False)
 
 
+def test_ragged_rows_hinder_an_import_until_they_are_left_out(tmp_path: Path) -> None:
+    seen = look(tmp_path, "bio\na\nb\nc,d\n", "djs.csv")
+    assert seen.hindrance(skip_ragged=False) == "ragged rows: leave them out, or mend the file"
+    assert seen.hindrance(skip_ragged=True) == ""
+
+
+def test_a_stopped_pull_says_that_it_can_go_on(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_tasks, "fetch", lambda home, name, progress: progress(1, 1000))
+    with pytest.raises(UserError, match="the same command continues it"):
+        data_tasks.pull(Context(home, lambda _: None, lambda: True), "tiny")
+
+
 def test_a_reply_is_small_whatever_the_file_holds(tmp_path: Path, context: Context) -> None:
     columns = [f"column {number}" for number in range(300)]
     records = [{**dict.fromkeys(columns, "z" * 1000), "bio": cell} for cell in HOSTILE * 100]

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Footer, Input, Static
 
 from bioforge.data.store import DataInfo
-from bioforge.errors import ExitCode
+from bioforge.errors import ExitCode, UserError
 from bioforge.paths import Home
 from bioforge.runs.events import EventWriter
 from bioforge.runs.folder import RunFolder
@@ -30,7 +30,7 @@ from bioforge.tui.tabs.base import Page
 from bioforge.tui.tabs.models import ModelsTab
 from bioforge.tui.theme import DARK, LIGHT
 from bioforge.tui.widgets.new_run import NewRun
-from tests.app import dialog_open, messages, running, settle, shown
+from tests.app import dialog_open, fake_services, messages, running, settle, shown
 from tests.helpers import make_run
 from tests.test_tui_train import look_again, opened, services, started, step, until
 
@@ -426,3 +426,38 @@ async def test_a_picture_of_the_screen_is_saved_where_the_user_says(home: Home, 
         assert "<svg" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
         assert f"saved {tmp_path / 'picture.svg'}" in messages(app)
         assert app.is_running
+
+
+async def test_an_action_of_a_tab_never_opened_finds_it_filled(home: Home) -> None:
+    services = fake_services({"data.pull": lambda name: {"name": name}})
+    async with running(home, services) as (app, pilot):
+        await app.action_do("models.pull")
+        await settle(pilot)
+        assert services.downloads.calls == [("data.pull", {"name": "gpt2"})]  # type: ignore[attr-defined]
+
+
+async def test_ctrl_q_leaves_from_a_dialog_too(home: Home) -> None:
+    async with running(home) as (app, pilot):
+        app.push_screen(Choice("Sure?", [("y", "Yes", "yes")]))
+        await pilot.pause()
+        await pilot.press("ctrl+q")
+        await pilot.pause()
+        assert app._exit
+
+
+async def test_messages_cannot_drive_the_terminal(home: Home) -> None:
+    async with running(home) as (app, pilot):
+        app.tell(UserError("a\x1b]0;title\x07b"))
+        await pilot.pause()
+        assert "\x1b" not in messages(app)[-1]
+
+
+async def test_work_in_the_background_takes_nothing_down(home: Home) -> None:
+    async def broken() -> None:
+        raise KeyError("surprise")
+
+    async with running(home) as (app, pilot):
+        app.in_background(app, broken)
+        await settle(pilot)
+        assert "a fault of ours: KeyError" in messages(app)[-1]
+        assert app.return_code is None

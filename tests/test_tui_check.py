@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from textual.events import Paste
 from textual.pilot import Pilot
-from textual.widgets import Input, TextArea
+from textual.widgets import Input, OptionList, TextArea
 
 from bioforge.data.decode import decode, read_bytes
 from bioforge.errors import FaultError, UserError
@@ -426,6 +427,41 @@ async def test_a_check_is_remembered_when_the_app_is_left(home: Home) -> None:
         await paste(app, pilot, TEXT)
         assert history.checks(home) == []
     assert [check.text for check in history.checks(home)] == [TEXT]
+
+
+async def test_text_that_was_not_judged_is_remembered_and_clearing_can_be_undone(home: Home) -> None:
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("t", *"abc", "escape", "x")
+        await settle(pilot)
+        assert app.screen.query_one(TextArea).text == ""
+        (check,) = history.checks(home)
+        assert (check.text, check.model, check.sentences, check.weak) == ("abc", "", None, None)
+        await pilot.press("h")
+        await dialog_open(pilot)
+        await until(pilot, lambda: isinstance(app.screen, Records))
+        assert "not judged" in str(app.screen.query_one(OptionList).options[0].prompt)
+        await pilot.press("escape", "t", "ctrl+z")
+        assert app.screen.query_one(TextArea).text == "abc"
+        await pilot.press("escape", "x", "t", *"later")
+    assert history.checks(home)[0].text == "later"
+
+
+async def test_the_history_is_written_outside_the_loop(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CheckTab, "SETTLED_S", 0.001)
+    store_model(home, "judge", "cola")
+    threads = []
+
+    def fail(*_: object, **__: object) -> None:
+        threads.append(threading.current_thread())
+        raise TimeoutError("somebody holds it")
+
+    monkeypatch.setattr(history, "remember", fail)
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await paste(app, pilot, TEXT)
+        await until(pilot, lambda: messages(app) == ["somebody holds it"])
+        assert threading.current_thread() not in threads
 
 
 async def test_a_check_that_stands_for_a_while_is_remembered_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,67 @@ async def test_a_damaged_data_set_is_named(home: Home, djs: DataInfo) -> None:
         assert len(cells(app, "#data-list")) == 1
 
 
+async def test_a_copied_folder_is_named_and_not_listed(home: Home, djs: DataInfo) -> None:
+    shutil.copytree(home.data / "djs", home.data / "copy")
+    async with running(home, direct_services(home)) as (app, _):
+        assert "'copy' is a copy of the folder of 'djs'" in shown(app, "#data-damaged")
+        assert len(cells(app, "#data-list")) == 1
+
+
+async def test_data_that_cannot_be_opened_says_so_in_its_place(
+    home: Home, djs: DataInfo, sentences: DataInfo
+) -> None:
+    (home.data / "djs" / "rows.jsonl").unlink()
+    async with running(home, direct_services(home)) as (app, pilot):
+        table = app.screen.query_one("#data-list", DataTable)
+        facts = app.screen.query_one("#data-facts", Static)
+        table.move_cursor(row=table.get_row_index("sentences"))
+        await settle(pilot)
+        table.move_cursor(row=table.get_row_index("djs"))
+        await settle(pilot)
+        assert "'djs' has lost its rows" in shown(app, "#data-facts") and facts.has_class("problem")
+        assert not app.screen.query_one("#data-parts").display
+        table.move_cursor(row=table.get_row_index("sentences"))
+        await settle(pilot)
+        assert "sentences: 200" in shown(app, "#data-facts") and not facts.has_class("problem")
+        assert app.screen.query_one("#data-parts").display
+        table.move_cursor(row=table.get_row_index("djs"))
+        await settle(pilot)
+        table.focus()
+        await pilot.press("x")
+        await dialog_open(pilot)
+        await pilot.press("y")
+        await settle(pilot)
+        assert not (home.data / "djs").exists()
+
+
+async def test_failed_checks_and_counts_leave_nothing_behind(home: Home, djs: DataInfo) -> None:
+    def refuse(**_: Any) -> None:
+        raise UserError("no [memory]")
+
+    answers = {"data.check": refuse, "data.lengths": refuse}
+    async with running(home, direct_services(home, answers)) as (app, pilot):
+        assert shown(app, "#data-lengths") == ""
+        await pilot.press("c")
+        await settle(pilot)
+        assert not app.screen.query_one("#data-findings").display
+        assert messages(app)[-1] == "no [memory]"
+
+
+@pytest.mark.parametrize(("key", "dialog"), [("t", "Ask"), ("x", "Choice")])
+async def test_a_fault_in_an_action_is_a_message(
+    home: Home, djs: DataInfo, monkeypatch: pytest.MonkeyPatch, key: str, dialog: str
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a [fault]")
+
+    monkeypatch.setattr(f"bioforge.tui.tabs.data.{dialog}", fail)
+    async with running(home, direct_services(home)) as (app, pilot):
+        await pilot.press(key)
+        await settle(pilot)
+        assert "a [fault]" in messages(app)[-1]
+
+
 # Importing
 
 
@@ -263,8 +325,8 @@ async def test_a_name_is_checked_as_it_is_typed_and_a_taken_one_is_refused(home:
         name.focus()
         await pilot.press("enter")
         await settle(pilot)
-        assert any("a data set 'djs' exists with other contents" in said for said in messages(app))
-        assert app.screen.query(FileImport) and not app.screen.query_one("#importing").display
+        assert shown(app, "#import-note") == "a data set 'djs' exists; choose another name"
+        assert app.screen.query(FileImport) and app.screen.query_one("#import-go", Button).disabled
         assert store.info(home, "djs") == djs
 
 
@@ -329,7 +391,36 @@ async def test_the_file_chosen_last_is_the_one_shown(home: Home, tmp_path: Path)
         await pilot.pause()
         await pilot.press("escape")
         await settle(pilot)
-        assert app.screen.query(FileImport) and "Choose a file" in shown(app, "#import-facts")
+        assert shown(app, "#import-facts") == "2 rows, utf-8, comma-separated"
+        assert app.screen.query_one("#import-path", Input).value == str(tmp_path / "fast.csv")
+        app.screen.query_one("#import-go", Button).press()
+        await settle(pilot)
+        assert store.info(home, "fast").size == 2
+
+
+async def test_the_column_chosen_last_is_the_one_shown(home: Home, tmp_path: Path) -> None:
+    context = Context(home, lambda _: None, lambda: False)
+    never = asyncio.Event()
+
+    async def preview(path: str, column: str | None) -> Any:
+        if column == "b":
+            await never.wait()
+        return data_tasks.preview(context, path, column)
+
+    path = tmp_path / "two.csv"
+    path.write_text("a,b\nlong enough to be guessed,x\nanother one of these,y\n")
+    async with running(home, direct_services(home, {"data.preview": preview})) as (app, pilot):
+        await choose(app, pilot, path)
+        select: Select[str] = app.screen.query_one("#import-column", Select)
+        assert select.value == "a"
+        select.value = "b"
+        await pilot.pause()
+        await pilot.pause()
+        assert app.screen.query_one("#import-go", Button).disabled
+        select.value = "a"
+        await pilot.pause()
+        await settle(pilot)
+        assert select.value == "a" and not app.screen.query_one("#import-go", Button).disabled
 
 
 async def test_an_import_shows_how_far_it_is_and_can_be_stopped(home: Home) -> None:

@@ -271,10 +271,49 @@ async def test_a_text_is_kept_listed_copied_and_deleted(home: Home) -> None:
         app.copy_to_clipboard("")
         await pilot.press("c")
         assert app.clipboard == HOSTILE
-        await pilot.press("x")
+        seed = asked(app.services)[0]["seed"]
+        assert shown(app, ".preview").startswith(f"seed {seed}, begins with: nothing\n")
+        await pilot.press("x", "escape")
+        await dialog_open(pilot)
+        assert len(kept.kept(home)) == 1
+        await pilot.press("x", "y")
         await settle(pilot)
+        await until(pilot, lambda: not isinstance(app.screen, Records))
         assert kept.kept(home) == []
         assert not isinstance(app.screen, Records)
+
+
+async def test_a_text_is_kept_with_what_it_was_written_from_not_with_the_next_request(home: Home) -> None:
+    store_model(home, "writer", "bios")
+    waits = asyncio.Event()
+
+    async def loading(**_: Any) -> None:
+        await waits.wait()
+
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        app.screen.query_one("#prompt", Input).value = "first"
+        await pilot.press("g")
+        await settle(pilot)
+        app.services.models.answers["models.generate"] = loading  # type: ignore[attr-defined]
+        app.screen.query_one("#prompt", Input).value = "second"
+        await pilot.press("g", "k")
+        await until(pilot, lambda: kept.kept(home))
+        (found,) = kept.kept(home)
+        assert (found.prompt, found.seed) == ("first", asked(app.services)[0]["seed"])
+        await pilot.press("escape")
+
+
+async def test_what_goes_wrong_in_a_dialog_is_a_message(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(home: Home) -> None:
+        raise PermissionError("not yours")
+
+    monkeypatch.setattr(kept, "kept", fail)
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("l")
+        await settle(pilot)
+        assert messages(app) == ["not yours"]
 
 
 async def test_one_of_several_kept_texts_is_deleted(home: Home) -> None:
@@ -289,7 +328,7 @@ async def test_one_of_several_kept_texts_is_deleted(home: Home) -> None:
             await settle(pilot)
         await pilot.press("l")
         await dialog_open(pilot)
-        await pilot.press("down", "x")
+        await pilot.press("down", "x", "y")
         await until(pilot, lambda: len(kept.kept(home)) == 2)
         await dialog_open(pilot)
         assert [item.prompt for item in kept.kept(home)] == ["three", "one"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from textual.widgets import DataTable, Input
 
@@ -151,3 +153,13 @@ async def test_a_damaged_model_is_named_beside_the_whole_ones(home: Home, size: 
         await settle(pilot)
         assert "broken" in shown(app, "#models-problems")
         assert app.screen.query_one("#models-list", DataTable).row_count == 1
+
+
+async def test_a_folder_copied_by_hand_is_a_model_of_its_own_name(home: Home) -> None:
+    add_model(home, "one")
+    shutil.copytree(home.models / "one", home.models / "two")
+    async with running(home) as (app, pilot):
+        await app.open_tab("models")
+        await settle(pilot)
+        table = app.screen.query_one("#models-list", DataTable)
+        assert {str(table.get_cell_at((row, 1))) for row in range(2)} == {"one", "two"}  # type: ignore[arg-type]

@@ -785,3 +785,61 @@ async def test_a_very_small_screen_and_a_change_of_size_are_borne(
         await pilot.press("escape", "n")
         await settle(pilot)
         assert app.query(NewRun) and app._exception is None
+
+
+async def test_what_is_typed_counts_when_the_training_is_started_from_the_field(
+    home: Home, djs: DataInfo, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bioforge.tui.widgets.new_run.launch", lambda run: None)
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        form = app.screen.query_one(NewRun)
+        form.query_one("#new-settings", DataTable).move_cursor(row=1)
+        await settle(pilot)
+        field = form.query_one("#new-value", Input)
+        field.focus()
+        field.value = "0"
+        await pilot.press("ctrl+g")
+        await settle(pilot)
+        assert folder.listing(home) == []
+        assert "epochs=0: must be" in shown(app, "#new-hint")
+        field.value = "2"
+        await pilot.press("ctrl+g")
+        await settle(pilot)
+        (run,) = folder.listing(home)
+        assert run.recipe().epochs == 2
+
+
+async def test_a_name_that_was_typed_survives_a_visit_to_another_tab(
+    home: Home, djs: DataInfo, base: Path
+) -> None:
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        app.screen.query_one("#new-name", Input).value = "my-writer"
+        await app.open_tab("models")
+        await settle(pilot)
+        await app.open_tab("train")
+        await settle(pilot)
+        assert app.screen.query_one("#new-name", Input).value == "my-writer"
+
+
+@pytest.mark.parametrize("answer", ["[/red]", ""])
+async def test_another_base_is_taken_as_it_is_typed_and_none_leaves_the_choice(
+    home: Home, djs: DataInfo, base: Path, answer: str
+) -> None:
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        select = app.screen.query_one("#new-base", Select)
+        before = select.value
+        select.value = "…"
+        await dialog_open(pilot)
+        app.screen.query_one("#answer", Input).value = answer
+        await pilot.press("enter" if answer else "escape")
+        await settle(pilot)
+        assert select.value == (answer or before)

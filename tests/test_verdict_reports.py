@@ -75,6 +75,8 @@ def test_only_a_file_that_could_be_written_is_taken(tmp_path: Path) -> None:
         (str(tmp_path / "none" / "a.md"), "there is no folder"),
         (str(tmp_path / "folder.md"), "is a folder"),
         (f"{tmp_path}/{'x' * 300}/a.md", "too long|there is no folder"),
+        ("~nobody-of-that-name/a.md", "home directory"),
+        ("/a\0/b.md", "null|no folder"),
     ]:
         with pytest.raises(UserError, match=problem):
             export.target(answer, REPORTS)

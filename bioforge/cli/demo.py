@@ -66,6 +66,7 @@ def demo(
         "  train on them       bioforge train bios NAME      bioforge train cola NAME",
         '  use the models      bioforge generate "Born in" --n 3      bioforge check "sentence"',
         "  the tutorials' own  bioforge models pull gpt2 bert-base-uncased",
+        "  all of it in tabs   bioforge",
     )
 
 

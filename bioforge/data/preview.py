@@ -62,6 +62,12 @@ class Preview:
     def fatal(self) -> int:
         return sum(problem.fatal for problem in self.problems)
 
+    def hindrance(self, *, skip_ragged: bool) -> str:
+        """Why the file cannot be imported so, for the user to mend; empty where it can."""
+        if self.ragged and not skip_ragged and not self.refusal:
+            return "ragged rows: leave them out, or mend the file"
+        return self.refusal
+
 
 def suggested_name(path: Path) -> str:
     """A name for the data set made from the file's."""

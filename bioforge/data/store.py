@@ -189,11 +189,23 @@ def info(home: Home, name: str) -> DataInfo:
         raise UserError(f"no data set '{name}'{known}")
     try:
         values = read_json(path)
-        return DataInfo(**{**values, "words": WordCounts(**values["words"])})
+        described = DataInfo(**{**values, "words": WordCounts(**values["words"])})
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"data set '{name}' is damaged ({path}: {error}); remove it and import it again"
         ) from error
+    if described.name != name:
+        raise UserError(
+            f"data set '{name}' is a copy of the folder of '{described.name}'; "
+            "remove it, or import its file again under that name"
+        )
+    return described
+
+
+def check_free(home: Home, name: str) -> None:
+    """Raises UserError for what is no name, and for the name of a data set that is here."""
+    if (home.data / check_name(name, "data")).exists():
+        raise UserError(f"a data set '{name}' exists; choose another name")
 
 
 def listing(home: Home) -> tuple[list[DataInfo], list[str]]:

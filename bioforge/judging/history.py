@@ -19,11 +19,14 @@ class Check:
     """The file that was read; empty for typed text."""
     model: str
     threshold: float
-    sentences: int
-    weak: int
+    sentences: int | None
+    """None: it was not judged."""
+    weak: int | None
 
 
 _BEGINNING = 200
+_COMPARED = 4000
+"""Characters that tell whether a text is another one; texts can be megabytes."""
 
 
 def remember(
@@ -33,8 +36,8 @@ def remember(
     file: str,
     model: str,
     threshold: float,
-    sentences: int,
-    weak: int,
+    sentences: int | None,
+    weak: int | None,
     id: str | None = None,
 ) -> str:
     """Note a check, in place of the one noted as `id`; returns its id."""
@@ -60,5 +63,6 @@ def forget(home: Home, id: str) -> None:
 
 def goes_on(before: str, after: str) -> bool:
     """Whether `after` is `before` edited, rather than another text: they share half of the shorter one."""
+    before, after = before[:_COMPARED], after[:_COMPARED]
     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
     return 2 * same >= min(len(before), len(after))

@@ -122,6 +122,11 @@ OFFLINE_BASE: dict[Task, str] = {"bios": "smollm2-135m", "cola": "minilm-l6"}
 """The bases that need no model hub, only a package index."""
 
 
+def bases_for(task: Task) -> list[Base]:
+    """Those that can do a task: only a causal one writes, all of them can judge."""
+    return [base for base in CATALOG if task == "cola" or base.family == "causal"]
+
+
 def find(name: str) -> Base | None:
     """The catalog's entry for a name, a hub id or an alias."""
     for base in CATALOG:

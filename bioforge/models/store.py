@@ -93,7 +93,8 @@ def read_info(folder: Path) -> ModelInfo:
     try:
         values = read_json(path)
         values["parameters"] = [(name, tuple(shape)) for name, shape in values["parameters"]]
-        return ModelInfo(**values)
+        # A model's name is its folder's, also of a copy made by hand.
+        return ModelInfo(**{**values, "name": folder.name})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path} is missing or damaged ({error}); remove the model and train again"

@@ -16,16 +16,17 @@ def target(answer: str, suffixes: Sequence[str]) -> Path:
     """
     if not answer.strip():
         raise UserError("name a file")
-    path = Path(answer.strip()).expanduser().absolute()
-    if path.suffix.lower() not in suffixes:
-        raise UserError(f"let the name end in {' or '.join(suffixes)}")
     try:
+        path = Path(answer.strip()).expanduser().absolute()
+        if path.suffix.lower() not in suffixes:
+            raise UserError(f"let the name end in {' or '.join(suffixes)}")
         if path.is_dir():
             raise UserError(f"{path} is a folder; name a file")
         if not path.parent.is_dir():
             raise UserError(f"there is no folder {path.parent}")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        # A name too long, a user that is not there, a NUL.
+        raise UserError(f"{answer.strip()}: {getattr(error, 'strerror', None) or error}") from error
     return path
 
 

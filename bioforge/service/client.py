@@ -22,6 +22,8 @@ Progress = Callable[[Any], None]
 _Waiting = dict[int, tuple[asyncio.Future[Any], Progress | None]]
 """The calls one child has still to answer, by their numbers."""
 _LONGEST_REPLY = 1 << 26
+_BESIDE_A_TRAINING = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that wait give way: two programs whose threads spin slow each other sixfold (docs/results.md)."""
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -84,7 +86,7 @@ class Service:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**os.environ, **self._environment},
+                    env={**_BESIDE_A_TRAINING, **os.environ, **self._environment},
                     # Ctrl-C in the terminal is the app's business.
                     start_new_session=os.name != "nt",
                     limit=_LONGEST_REPLY,

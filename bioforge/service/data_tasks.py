@@ -55,6 +55,8 @@ def pull(context: Context, name: str) -> dict[str, Any]:
 
     def progress(done: int, total: int) -> None:
         nonlocal said
+        if context.cancelled():
+            raise UserError("stopped; what came is kept, the same command continues it")
         if done - said >= total // 200 or done == total:
             said = done
             context.progress({"done": done, "total": total})
@@ -87,7 +89,8 @@ def preview(context: Context, path: str, column: str | None = None) -> dict[str,
         "problems_line": problems_line(seen),
         "hidden_problems": max(0, len(seen.problems) - _SHOWN_PROBLEMS),
         "ragged": seen.ragged,
-        "refusal": one_line(seen.refusal, _CELL),
+        "hindrance": one_line(seen.hindrance(skip_ragged=False), _CELL),
+        "hindrance_without_ragged": one_line(seen.hindrance(skip_ragged=True), _CELL),
         "name": suggested_name(Path(path)),
     }
 

@@ -65,6 +65,10 @@ class Server:
 
     def _answer(self, request: dict[str, Any]) -> None:
         number = request["id"]
+        if number in self._cancelled:
+            # Nobody waits for it any more.
+            self._cancelled.discard(number)
+            return
         context = Context(
             home(),
             lambda value: self._say({"id": number, "progress": value}),

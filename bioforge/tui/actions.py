@@ -20,23 +20,28 @@ class Action:
     """One sentence, for help and palette."""
     shown: bool = True
     """Whether the footer has it."""
+    always: str = ""
+    """The one of its keys that also works in dialogs and is shown while text is typed."""
 
     @property
     def id(self) -> str:
         return f"{self.tab}.{self.name}" if self.tab else self.name
 
-    @property
-    def is_typed(self) -> bool:
-        """Whether one of its keys would be typed into a text field that has the focus."""
-        return all(len(key) == 1 or key in _TYPED for key in self.key.split(","))
+    def bindings(self) -> list[Binding]:
+        """One for each key; a key that works everywhere works in dialogs too."""
+        return [
+            Binding(
+                key,
+                f"do('{self.id}')",
+                self.title,
+                tooltip=self.help,
+                show=self.shown,
+                priority=key == self.always,
+                id=self.id,
+            )
+            for key in self.key.split(",")
+        ]
 
-    def binding(self) -> Binding:
-        return Binding(
-            self.key, f"do('{self.id}')", self.title, tooltip=self.help, show=self.shown, id=self.id
-        )
-
-
-_TYPED = {"question_mark", "colon", "space", "delete", "left_square_bracket", "right_square_bracket"}
 
 EVERYWHERE = (
     Action("", "help", "f1,question_mark", "Help", "What can be done here, and with which keys."),
@@ -52,5 +57,12 @@ EVERYWHERE = (
     ),
     Action("", "theme", "f2", "Theme", "Choose the colours; the choice is remembered.", False),
     Action("", "screenshot_file", "f8", "Screenshot", "Save what you see as an SVG picture.", False),
-    Action("", "quit", "ctrl+q,q", "Quit", "Leave; a running training may go on without the app."),
+    Action(
+        "",
+        "quit",
+        "ctrl+q,q",
+        "Quit",
+        "Leave; a running training may go on without the app.",
+        always="ctrl+q",
+    ),
 )

@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
 import os
 import signal
 import threading
 import traceback
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input, Static, TabbedContent, TabPane, TextArea
+from textual.worker import Worker
 
 from bioforge.errors import ExitCode, FaultError, UserError
 from bioforge.paths import Home, home
-from bioforge.reporting.text import duration
+from bioforge.reporting.text import duration, safe
 from bioforge.runs import control
 from bioforge.runs.follow import Board, RunLine
 from bioforge.service.client import Services
 from bioforge.settings import change_settings, load_settings
 from bioforge.tui.commands import ACTIONS, Commands
-from bioforge.tui.dialogs import Ask, Choice
+from bioforge.tui.dialogs import Choice
 from bioforge.tui.help import Help
+from bioforge.tui.saving import save_as
 from bioforge.tui.tabs import TABS
 from bioforge.tui.tabs.base import Page
 from bioforge.tui.theme import ANSI_DARK, ANSI_LIGHT, DARK, THEMES
@@ -62,7 +68,7 @@ class BioforgeApp(App[None], inherit_bindings=False):
     COMMANDS = {Commands}  # noqa: RUF012 – declared so by Textual
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(action.binding() for action in ACTIONS),
+        *(binding for action in ACTIONS for binding in action.bindings()),
         *(Binding(str(number), f"do('open_{tab.NAME}')", show=False) for number, tab in enumerate(TABS, 1)),
         Binding("ctrl+c", "help_quit", show=False),
     ]
@@ -77,7 +83,9 @@ class BioforgeApp(App[None], inherit_bindings=False):
         self._board = Board(self.home)
         self._panes: TabbedContent | None = None
         self._tabs: dict[str, Page] = {}
-        self._polling = self._polled = False
+        self._making = asyncio.Lock()
+        self._looking: Worker[None] | None = None
+        self._polled = False
         self._poll_problem = ""
         self._remembered = ""
         self.ansi_theme_dark, self.ansi_theme_light = ANSI_DARK, ANSI_LIGHT
@@ -111,7 +119,8 @@ class BioforgeApp(App[None], inherit_bindings=False):
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 number = getattr(signal, name)
-                asyncio.get_running_loop().add_signal_handler(number, self._leave_by_signal, 128 + number)
+                with contextlib.suppress(NotImplementedError):  # Windows has the names, not the means
+                    asyncio.get_running_loop().add_signal_handler(number, self._leave_by_signal, 128 + number)
         self._poll_runs()
         self.set_interval(_POLL_S, self._poll_runs)
 
@@ -136,24 +145,19 @@ class BioforgeApp(App[None], inherit_bindings=False):
         except (UserError, OSError) as error:
             self.tell(error)
 
-    @work(group="runs", exit_on_error=False)
-    async def _poll_runs(self) -> None:
-        if self._polling:
-            # On a slow disk each look would put an end to the one before it.
-            return
-        self._polling = True
-        try:
-            await self._look_at_runs()
-        finally:
-            self._polling = False
+    def _poll_runs(self) -> None:
+        # On a slow disk each look would put an end to the one before it.
+        if self._looking is None or self._looking.is_finished:
+            self._looking = self.in_background(self, self._look_at_runs)
 
     async def _look_at_runs(self) -> None:
         try:
             lines = await asyncio.to_thread(lambda: tuple(self._board.poll()))
-        except (UserError, OSError) as error:
+        except Exception as error:
+            # Said once: the next look comes in half a second.
             if str(error) != self._poll_problem:
-                self.tell(error)
-            self._poll_problem = str(error)
+                self._poll_problem = str(error)
+                raise
             return
         self._poll_problem = ""
         self.lines = lines
@@ -176,28 +180,33 @@ class BioforgeApp(App[None], inherit_bindings=False):
         return tab if tab and tab.is_mounted else None
 
     async def open_tab(self, name: str) -> Page:
-        """Bring a tab to the front."""
+        """Bring a tab to the front; when this returns it shows what there is."""
         tab = await self._made(name)
         self.query_one(TabbedContent).active = name
         return tab
 
     async def _made(self, name: str) -> Page:
-        """A tab's widgets are made when it is first opened."""
-        pane = self.query_one(f"#{name}", TabPane)
-        if not pane.query(Page):
-            kind = next(tab for tab in TABS if name == tab.NAME)
-            tab = self._tabs[name] = kind()
-            await pane.mount(tab)
-            # What is here then stays. Looking it all over for garbage again and again would stop us for 0.1 s.
-            self.call_after_refresh(gc.freeze)
-        return pane.query_one(Page)
+        """A tab's widgets are made, and filled, when it is first opened."""
+        async with self._making:
+            pane = self.query_one(f"#{name}", TabPane)
+            if not pane.query(Page):
+                kind = next(tab for tab in TABS if name == tab.NAME)
+                tab = self._tabs[name] = kind()
+                await pane.mount(tab)
+                await self._guarded(tab.opened)
+                # What is here then stays. Looking it all over for garbage again and again would stop us for 0.1 s.
+                self.call_after_refresh(gc.freeze)
+            return pane.query_one(Page)
 
     @on(TabbedContent.TabActivated, "#tabs")
     async def _activated(self, event: TabbedContent.TabActivated) -> None:
-        tab = await self._made(str(event.pane.id))
+        name = str(event.pane.id)
+        fresh = name not in self._tabs
+        tab = await self._made(name)
         if tab is not self.tab:
             return
-        tab.start(tab.opened)
+        if not fresh:
+            tab.start(tab.opened)
         if self.focused is None or tab not in self.focused.ancestors:
             tab.focus_main()
         self.refresh_bindings()
@@ -244,26 +253,23 @@ class BioforgeApp(App[None], inherit_bindings=False):
         if isinstance(self.focused, Input | TextArea) or not tab.leave():
             tab.focus_main()
 
-    @work
-    async def action_screenshot_file(self) -> None:
-        name = await self.push_screen_wait(Ask("Save a picture of the app as", "bioforge.svg"))
-        if name:
-            path = Path(name).expanduser().absolute()
-            try:
-                self.save_screenshot(path.name, str(path.parent))
-            except OSError as error:
-                self.tell(error)
-            else:
-                self.say(f"saved {path}")
+    def action_screenshot_file(self) -> None:
+        self.in_background(self, self._save_screenshot)
+
+    async def _save_screenshot(self) -> None:
+        path = await save_as(self, "Save a picture of the app as", "bioforge.svg", [".svg"])
+        if path:
+            self.save_screenshot(path.name, str(path.parent))
+            self.say(f"saved {path}")
 
     def action_help_quit(self) -> None:
         self.say("q or ctrl+q leaves the app; a training goes on if you like")
 
     async def action_quit(self) -> None:
-        if not isinstance(self.screen, Choice):
-            self._quit()
+        # Asked already, it is the answer that counts.
+        if not any(worker.group == "_quit" and not worker.is_finished for worker in self.workers):
+            self.in_background(self, self._quit)
 
-    @work(group="quit", exclusive=True)
     async def _quit(self) -> None:
         running = [line.run for line in _running(self.lines)]
         if running:
@@ -279,24 +285,50 @@ class BioforgeApp(App[None], inherit_bindings=False):
 
     # Messages
 
+    def in_background(
+        self, node: DOMNode, work: Callable[..., Awaitable[Any]], *arguments: Any, group: str = ""
+    ) -> Worker[None]:
+        """Do `work` for as long as `node` lives, in place of what the same group was doing.
+
+        Its errors become messages: nothing in the background takes the app down.
+        """
+        worker: Worker[None] = node.run_worker(
+            partial(self._guarded, work, *arguments),
+            group=group or getattr(work, "__name__", ""),
+            exclusive=True,
+            exit_on_error=False,
+        )
+        return worker
+
+    async def _guarded(self, work: Callable[..., Awaitable[Any]], *arguments: Any) -> None:
+        try:
+            await work(*arguments)
+        except (UserError, FaultError, OSError) as error:
+            self.tell(error)
+        except Exception as error:
+            self.tell_fault(error)
+
     def say(self, message: str) -> None:
-        self.notify(message, markup=False, timeout=4)
+        self.notify(safe(message), markup=False, timeout=4)
 
     def tell(self, error: Exception, severity: str = "error") -> None:
         """Show what went wrong, in the core's own words."""
-        self.notify(str(error), severity=severity, markup=False, timeout=12)  # type: ignore[arg-type]
+        self.notify(safe(str(error)), severity=severity, markup=False, timeout=12)  # type: ignore[arg-type]
 
     def tell_fault(self, error: Exception) -> None:
         """A fault of ours: the traceback goes to a file, a line to the user."""
         self.tell(FaultError(self._noted(error)))
 
     def _noted(self, error: Exception) -> str:
+        summary = f"a fault of ours: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         log = self.home.logs / "app.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a", encoding="utf-8") as stream:
-            traceback.print_exception(error, file=stream)
-        summary = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return f"a fault of ours: {summary} (details in {log})"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8") as stream:
+                traceback.print_exception(error, file=stream)
+        except OSError:
+            return summary
+        return f"{summary} (details in {log})"
 
     def _handle_exception(self, error: Exception) -> None:
         """Whatever escaped every handler: out of the app with one line, never a traceback on the screen."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text
+from rich.text import Text, TextType
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,6 +16,9 @@ from textual.widgets import Button, DirectoryTree, Input, OptionList, Static
 
 from bioforge.errors import UserError
 from bioforge.files import typed_path
+from bioforge.reporting.text import one_line
+
+_LONGEST_NAME = 255
 
 Check = Callable[[str], object]
 """Raises UserError for an answer that will not do."""
@@ -42,6 +45,11 @@ class Choice(ModalScreen[str | None]):
                     shown = Text.assemble(label, (f" {key}", "dim"))
                     yield Button(shown, id=f"answer-{value}", variant=variant, compact=True)  # type: ignore[arg-type]
                 yield Button(Text.assemble("Cancel", (" esc", "dim")), id="answer-", compact=True)
+
+    def on_mount(self) -> None:
+        if self._danger:
+            # Enter alone must not destroy anything.
+            self.query_one("#answer-").focus()
 
     def on_key(self, event: events.Key) -> None:
         for key, _, value in self._answers:
@@ -124,7 +132,9 @@ class Pick(ModalScreen[str | None]):
 
 
 class Files(DirectoryTree):
-    """Folders and the files that can be meant; hidden ones are left out."""
+    """Folders and the files that can be meant; hidden ones are left out. Backspace goes up a folder."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("backspace", "climb", "Folder above", show=False)]
 
     def __init__(self, path: Path, suffixes: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(path, id=id)
@@ -138,20 +148,23 @@ class Files(DirectoryTree):
             and (path.suffix.lower() in self._suffixes or not self._suffixes or path.is_dir())
         ]
 
+    def process_label(self, label: TextType) -> Text:
+        return Text(one_line(str(label), _LONGEST_NAME))
+
+    def action_climb(self) -> None:
+        self.path = Path(self.path).absolute().parent
+
 
 class PickPath(ModalScreen[Path | None]):
-    """A file or folder, from a tree or typed."""
+    """A file, from a tree or typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
 
-    def __init__(
-        self, question: str, start: Path, suffixes: Sequence[str] = (), folders: bool = False
-    ) -> None:
+    def __init__(self, question: str, start: Path, suffixes: Sequence[str] = ()) -> None:
         super().__init__()
         self._question = question
         self._start = start
         self._suffixes = suffixes
-        self._folders = folders
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog tall"):
@@ -164,11 +177,6 @@ class PickPath(ModalScreen[Path | None]):
     def _file(self, event: DirectoryTree.FileSelected) -> None:
         self.dismiss(event.path)
 
-    @on(DirectoryTree.DirectorySelected)
-    def _folder(self, event: DirectoryTree.DirectorySelected) -> None:
-        if self._folders:
-            self.query_one("#path", Input).value = str(event.path)
-
     @on(Input.Submitted)
     def _entered(self, event: Input.Submitted) -> None:
         try:
@@ -178,14 +186,10 @@ class PickPath(ModalScreen[Path | None]):
             hint.update(Text(str(error)))
             hint.add_class("problem")
             return
-        if path.is_dir() and not self._folders:
+        if path.is_dir():
             self.query_one(Files).path = path
         else:
             self.dismiss(path)
-
-    def key_backspace(self) -> None:
-        tree = self.query_one(Files)
-        tree.path = Path(tree.path).absolute().parent
 
     def action_dismiss_none(self) -> None:
         self.dismiss(None)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.containers import Container
 from textual.worker import Worker
 
-from bioforge.errors import FaultError, UserError
 from bioforge.paths import Home
 from bioforge.service.client import Services
 from bioforge.tui.actions import Action
@@ -58,12 +57,4 @@ class Page(Container):
     def start(self, work: Callable[..., Awaitable[Any]], *arguments: Any, group: str = "") -> Worker[None]:
         """Do `work` in the background, in place of what the same group was doing; errors become messages."""
 
-        async def guarded() -> None:
-            try:
-                await work(*arguments)
-            except (UserError, FaultError, OSError) as error:
-                self.bioforge.tell(error)
-            except Exception as error:
-                self.bioforge.tell_fault(error)
-
-        return self.run_worker(guarded, group=group or work.__name__, exclusive=True, exit_on_error=False)
+        return self.bioforge.in_background(self, work, *arguments, group=group)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal
 from textual.timer import Timer
 from textual.widgets import Select, Static, TextArea
 
 from bioforge.errors import UserError
-from bioforge.journal import local_date
+from bioforge.journal import local_date, new_id
 from bioforge.judging import history
 from bioforge.judging.checked import Checked
 from bioforge.models.choices import choices
@@ -23,7 +24,8 @@ from bioforge.reporting import export
 from bioforge.reporting.text import one_line
 from bioforge.reporting.verdicts import REPORTS, count, report, summary
 from bioforge.tui.actions import Action
-from bioforge.tui.dialogs import Ask, Choice, PickPath
+from bioforge.tui.dialogs import PickPath
+from bioforge.tui.saving import save_as
 from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.model_select import ModelSelect
 from bioforge.tui.widgets.plain_text import PlainText
@@ -72,18 +74,22 @@ class CheckTab(Page):
         self._settle: Timer | None = None
         self._noted: dict[str, tuple[str, str]] = {}
         """What the history knows: the text last noted and its id, for each file, and under "" for what is typed."""
-        self._newest_note: tuple[Checked, float] | None = None
+        self._newest_note: dict[str, Any] | None = None
+        self._area = PlainText(id="check-text", placeholder="Type or paste sentences.", compact=True)
+        self._judges = ModelSelect("no judge yet", id="judge")
+        # One thread, so that notes are written in their order, and before the history is read.
+        self._historian = ThreadPoolExecutor(1, "history")
 
     def compose(self) -> ComposeResult:
         with Container(id="check-top"):
             with Horizontal():
                 yield Static("judge", classes="label")
-                yield ModelSelect("no judge yet", id="judge")
+                yield self._judges
             with Horizontal():
                 yield Static("weak below", classes="label")
                 yield Slider(id="threshold")
                 yield Static("0.50", id="threshold-value")
-        yield PlainText(id="check-text", placeholder="Type or paste sentences.", compact=True)
+        yield self._area
         yield Static("", id="check-file", markup=False)
         yield Static("", id="check-status", markup=False)
         yield VerdictList(id="verdicts")
@@ -104,7 +110,11 @@ class CheckTab(Page):
         self.refresh_bindings()
 
     def on_unmount(self) -> None:
-        self._note()
+        note = self._new_note()
+        if note:
+            self._historian.submit(history.remember, self.home, **note)
+        # The threads of asyncio are not waited for when the app ends.
+        self._historian.shutdown()
 
     def can(self, name: str) -> bool | None:
         if not self.query(VerdictList):
@@ -183,6 +193,8 @@ class CheckTab(Page):
         outcome = ""
         try:
             reply = await self.services.models.call(task, on_progress=heard, model=model, **what)
+            text = reply.get("text", what.get("text", ""))
+            checked = await asyncio.to_thread(Checked.of, text, model, reply)
         except asyncio.CancelledError:
             outcome = "stopped"
             raise
@@ -195,7 +207,7 @@ class CheckTab(Page):
             if self._job is job:
                 self._job = None
                 self._tell_status(outcome)
-        self._show(Checked.of(reply.get("text", what.get("text", "")), model, reply))
+        self._show(checked)
 
     def _show(self, checked: Checked | None) -> None:
         self._checked = checked
@@ -235,31 +247,50 @@ class CheckTab(Page):
 
     def _note(self) -> None:
         """Have the history know of the check in front."""
-        checked = self._checked
-        if not checked or not checked.sentences or self._newest_note == (checked, self._threshold):
-            return
-        source = str(self._file or "")
-        text, id = self._noted.get(source, ("", None))
-        try:
-            id = history.remember(
-                self.home,
-                text=checked.text,
-                file=source,
-                model=checked.model,
-                threshold=self._threshold,
-                sentences=len(checked.sentences),
-                weak=checked.weak(self._threshold),
-                id=id if history.goes_on(text, checked.text) else None,
-            )
-        except OSError as error:
-            self.bioforge.tell(error)
-            return
-        self._noted[source] = (checked.text, id)
-        self._newest_note = (checked, self._threshold)
+        note = self._new_note()
+        if note:
+            writing = self._historian.submit(history.remember, self.home, **note)
+            self.start(self._noting, writing)
+
+    async def _noting(self, writing: Future[str]) -> None:
+        # The next note ends this worker, but not the writing.
+        await asyncio.shield(asyncio.wrap_future(writing))
+
+    def _new_note(self) -> dict[str, Any] | None:
+        """What the history does not know yet."""
+        checked, source, text = self._checked, str(self._file or ""), self._area.text
+        if checked and not source and checked.text != text:
+            # These are the verdicts on what stood there before.
+            checked = None
+        if checked:
+            text = checked.text
+        elif source:
+            return None
+        if not text.strip():
+            return None
+        before, id = self._noted.get(source, ("", ""))
+        if not id or not history.goes_on(before, text):
+            id = new_id()
+        note = {
+            "text": text,
+            "file": source,
+            "model": checked.model if checked else self._judges.model or "",
+            "threshold": self._threshold,
+            "sentences": len(checked.sentences) if checked else None,
+            "weak": checked.weak(self._threshold) if checked else None,
+            "id": id,
+        }
+        if note == self._newest_note:
+            return None
+        self._noted[source] = (text, id)
+        self._newest_note = note
+        return note
 
     def _leave_check(self) -> None:
         """Another check begins."""
         self._note()
+        if self._pause:
+            self._pause.stop()
         self.workers.cancel_group(self, "checking")
 
     def _restore(self, check: history.Check) -> None:
@@ -275,9 +306,10 @@ class CheckTab(Page):
         self._check()
 
     def _set_text(self, text: str) -> None:
-        area = self.query_one(TextArea)
-        with area.prevent(TextArea.Changed):
-            area.text = text
+        # An edit, unlike loading it, can be undone.
+        with self._area.prevent(TextArea.Changed):
+            self._area.replace(text, (0, 0), self._area.document.end, maintain_selection_offset=False)
+        self._area.history.checkpoint()
 
     # Actions
 
@@ -299,8 +331,10 @@ class CheckTab(Page):
         verdicts.cursor = index
         verdicts.focus()
 
-    @work
-    async def action_file(self) -> None:
+    def action_file(self) -> None:
+        self.start(self._choose_file)
+
+    async def _choose_file(self) -> None:
         path = await self.app.push_screen_wait(
             PickPath("Check the sentences of a text file", Path.cwd(), _TEXT_FILES)
         )
@@ -321,38 +355,32 @@ class CheckTab(Page):
         self._show(None)
         self._check()
 
-    @work
-    async def action_report(self) -> None:
-        checked, threshold = self._checked, self._threshold
-        assert checked
-        name = f"{self._file.stem}-check.md" if self._file else "check.md"
-        answer = await self.app.push_screen_wait(
-            Ask(
-                "Save the verdicts as",
-                str(Path.cwd() / name),
-                "the ending chooses the format: .md, .csv or .jsonl",
-                check=lambda answer: export.target(answer, REPORTS),
-            )
-        )
-        if not answer:
-            return
-        path = export.target(answer, REPORTS)
-        if path.exists():
-            replace = Choice(f"{path} exists. Replace it?", [("y", "Replace it", "replace")], "replace")
-            if not await self.app.push_screen_wait(replace):
-                return
-        self._note()
-        self.start(self._report, path, checked, threshold, str(self._file or ""))
+    def action_report(self) -> None:
+        self.start(self._report)
 
-    async def _report(self, path: Path, checked: Checked, threshold: float, source: str) -> None:
-        text = report(path.suffix.lower(), checked, threshold, source)
+    async def _report(self) -> None:
+        checked, threshold, source = self._checked, self._threshold, self._file
+        assert checked
+        path = await save_as(
+            self.bioforge,
+            "Save the verdicts as",
+            str(Path.cwd() / (f"{source.stem}-check.md" if source else "check.md")),
+            REPORTS,
+            "the ending chooses the format: .md, .csv or .jsonl",
+        )
+        if not path:
+            return
+        self._note()
+        text = await asyncio.to_thread(report, path.suffix.lower(), checked, threshold, str(source or ""))
         await asyncio.to_thread(export.save, path, text)
         self.bioforge.say(f"saved {path}")
 
-    @work
-    async def action_history(self) -> None:
+    def action_history(self) -> None:
+        self.start(self._show_history)
+
+    async def _show_history(self) -> None:
         self._note()
-        found = await asyncio.to_thread(history.checks, self.home)
+        found = await asyncio.wrap_future(self._historian.submit(history.checks, self.home))
         if not found:
             self.bioforge.say("nothing was checked yet")
             return
@@ -360,7 +388,7 @@ class CheckTab(Page):
             Record(
                 item.id,
                 local_date(item.created),
-                f"{item.weak:,}/{item.sentences:,} weak",
+                "not judged" if item.weak is None else f"{item.weak:,}/{item.sentences:,} weak",
                 item.file or item.text,
             )
             for item in found

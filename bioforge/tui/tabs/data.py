@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Button, DataTable, OptionList, Static
@@ -16,7 +16,8 @@ from textual.worker import Worker
 
 from bioforge.data import store
 from bioforge.data.store import DataInfo
-from bioforge.reporting.text import age
+from bioforge.errors import UserError
+from bioforge.reporting.text import age, safe
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.tabs.base import Page
@@ -124,7 +125,13 @@ class DataTab(Page):
 
     def _show_nothing(self) -> None:
         self._described = None
-        self.query_one("#data-facts", Static).update(Text(_EMPTY))
+        self._show_only(_EMPTY)
+
+    def _show_only(self, said: str, problem: bool = False) -> None:
+        """This, in place of everything about a data set."""
+        facts = self.query_one("#data-facts", Static)
+        facts.update(Text(said))
+        facts.set_class(problem, "problem")
         self.query_one("#data-parts").display = False
 
     @on(DataTable.RowHighlighted, "#data-list")
@@ -140,19 +147,27 @@ class DataTab(Page):
             return
         self._described = info
         self._seed = 0
+        self._show_only(f"opening {info.name} …")
         self.query_one("#data-findings").display = False
-        self.query_one("#data-lengths", Lengths).begin()
         self._describing = self.start(self._describe_and_measure, info, group="describe")
 
     async def _describe_and_measure(self, info: DataInfo) -> None:
         # The child does one thing after the other, and counting the tokens of much text takes longest.
-        await self._describe(info)
-        lengths = self.query_one("#data-lengths", Lengths)
-        call = self.services.data.call
-        lengths.show(await call("data.lengths", on_progress=lengths.progress, name=info.name))
+        try:
+            await self._describe(info)
+        except Exception as error:
+            self._described = None
+            self._show_only(safe(str(error)), problem=True)
+            self.refresh_bindings()
+            if isinstance(error, UserError):
+                return
+            raise
+        await self.query_one("#data-lengths", Lengths).measure(self.services.data.call, name=info.name)
 
     async def _describe(self, info: DataInfo) -> None:
         reply = await self.services.data.call("data.describe", name=info.name, seed=self._seed)
+        if info != self._described:
+            return
         self.query_one("#data-facts", Static).update(Text("\n".join(reply["lines"])))
         bad = reply["unacceptable"]
         self._fill("#data-rows", reply["rows"])
@@ -189,6 +204,8 @@ class DataTab(Page):
             return name == "go" and (self._view.is_ready or None)
         if name == "go":
             return False
+        if name == "remove":
+            return bool(self._chosen) or None
         return name in ("import", "bundled") or self._described is not None or None
 
     def leave(self) -> bool:
@@ -264,7 +281,11 @@ class DataTab(Page):
         shown = self.query_one("#data-findings", Static)
         shown.display = True
         shown.update(Text("checking …", style="dim"))
-        findings = await self.services.data.call("data.check", name=info.name)
+        try:
+            findings = await self.services.data.call("data.check", name=info.name)
+        except Exception:
+            shown.display = False
+            raise
         if info == self._described:
             shown.update(_findings(findings))
             self.query_one("#data-detail").scroll_home(animate=False)
@@ -274,28 +295,26 @@ class DataTab(Page):
         self._seed += 1
         self.start(self._describe, self._described, group="redraw")
 
-    @work
-    async def action_tokenize(self) -> None:
-        info = self._described
-        assert info
+    def action_tokenize(self) -> None:
+        assert self._described
+        self.start(self._ask_sentence, self._described)
+
+    async def _ask_sentence(self, info: DataInfo) -> None:
         sentence = await self.app.push_screen_wait(Ask("A sentence to see as tokens and ids"))
         if sentence and sentence.strip():
             self.start(self._tokenize, info, 0, sentence, group="tokens")
             self.query_one(Tokens).scroll_visible()
 
-    @work
-    async def action_remove(self) -> None:
-        info = self._described
-        assert info
-        answers = [("y", "Remove it", "remove")]
-        question = f"Remove the data set {info.name}? Models trained on it stay, the file it came from too."
-        if await self.app.push_screen_wait(Choice(question, answers, "remove")):
-            self.start(self._remove, info.name)
+    def action_remove(self) -> None:
+        self.start(self._remove, self._chosen)
 
     async def _remove(self, name: str) -> None:
-        await asyncio.to_thread(store.remove, self.home, name)
-        self.bioforge.say(f"removed {name}")
-        await self._list()
+        answers = [("y", "Remove it", "remove")]
+        question = f"Remove the data set {name}? Models trained on it stay, the file it came from too."
+        if await self.app.push_screen_wait(Choice(question, answers, "remove")):
+            await asyncio.to_thread(store.remove, self.home, name)
+            self.bioforge.say(f"removed {name}")
+            await self._list()
 
 
 def _row_line(row: dict[str, Any]) -> Text:

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import Button, Input, Static
 
 from bioforge.errors import UserError
 from bioforge.generation import kept
-from bioforge.generation.sampling import CONTROLS, Order, read_order
+from bioforge.generation.sampling import CONTROLS, read_order
 from bioforge.journal import local_date
 from bioforge.judging.checked import Checked
 from bioforge.models import store
 from bioforge.models.choices import choices
 from bioforge.reporting import export
+from bioforge.reporting.text import one_line
 from bioforge.tui.actions import Action
-from bioforge.tui.dialogs import Ask, Choice
+from bioforge.tui.saving import save_as
 from bioforge.tui.tabs.base import Page
-from bioforge.tui.widgets.drafts import Draft, Drafts
+from bioforge.tui.widgets.drafts import Draft, Drafts, Request
 from bioforge.tui.widgets.model_select import ModelSelect
 from bioforge.tui.widgets.number_field import NumberField
 from bioforge.tui.widgets.records import Record, Records
@@ -32,15 +33,6 @@ from bioforge.tui.widgets.records import Record, Records
 _REDRAW_S = 0.1
 _NO_WRITER = "No writer yet. Import biographies in tab 1, then train on them in tab 2."
 _NO_TEXT = "No text yet. Type what it shall begin with, or nothing, and press enter."
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What was asked for last: `again` asks for the very same."""
-
-    model: str
-    prompt: str
-    order: Order
 
 
 class GenerateTab(Page):
@@ -64,7 +56,8 @@ class GenerateTab(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: _Request | None = None
+        self._last: Request | None = None
+        """What was asked for last: `again` asks for the very same."""
         self._is_writing = False
         self._outcome = ""
 
@@ -145,7 +138,7 @@ class GenerateTab(Page):
             return
         # Away from the field, so that one escape stops the writing.
         self.focus_main()
-        self._begin(_Request(model, self.query_one("#prompt", Input).value, order))
+        self._begin(Request(model, self.query_one("#prompt", Input).value, order))
 
     def action_again(self) -> None:
         assert self._last
@@ -154,18 +147,18 @@ class GenerateTab(Page):
     def action_prompt(self) -> None:
         self.query_one("#prompt", Input).focus()
 
-    def _begin(self, request: _Request) -> None:
+    def _begin(self, request: Request) -> None:
         self.workers.cancel_group(self, "judging")
         self._last = request
         self.query_one("#field-seed Input", Input).placeholder = str(request.order.seed)
         self.start(self._write, request, group="writing")
 
-    async def _write(self, request: _Request) -> None:
+    async def _write(self, request: Request) -> None:
         cards: list[Draft] = []
 
         def begun() -> list[Draft]:
             if not cards:
-                cards.extend(self.query_one(Drafts).begin(request.order.n))
+                cards.extend(self.query_one(Drafts).begin(request))
             return cards
 
         def heard(said: dict[str, Any]) -> None:
@@ -231,8 +224,8 @@ class GenerateTab(Page):
         self.start(self._keep, self._chosen)
 
     async def _keep(self, card: Draft) -> None:
-        request = self._last
-        assert request
+        # Not of the last request: its texts may still be to come.
+        request = card.request
         await asyncio.to_thread(
             kept.keep,
             self.home,
@@ -245,13 +238,24 @@ class GenerateTab(Page):
         card.keep()
         self.bioforge.say("kept; l lists what you kept")
 
-    @work
-    async def action_kept(self) -> None:
+    def action_kept(self) -> None:
+        self.start(self._show_kept)
+
+    async def _show_kept(self) -> None:
         found = await asyncio.to_thread(kept.kept, self.home)
         if not found:
             self.bioforge.say("nothing kept yet; k keeps the chosen text")
             return
-        records = [Record(item.id, local_date(item.created), item.model, item.text) for item in found]
+        records = [
+            Record(
+                item.id,
+                local_date(item.created),
+                item.model,
+                item.text,
+                f"seed {item.seed}, begins with: {one_line(item.prompt, 200) or 'nothing'}",
+            )
+            for item in found
+        ]
         await self.app.push_screen_wait(
             Records("Kept texts", records, lambda id: kept.discard(self.home, id))
         )
@@ -260,28 +264,14 @@ class GenerateTab(Page):
         self.app.copy_to_clipboard(self._chosen.text)
         self.bioforge.say("copied, if your terminal lets programs copy; s saves it as a file")
 
-    @work
-    async def action_save(self) -> None:
-        text = self._chosen.text
-        answer = await self.app.push_screen_wait(
-            Ask(
-                "Save the text as",
-                str(Path.cwd() / "text.txt"),
-                check=lambda answer: export.target(answer, [".txt"]),
-            )
-        )
-        if not answer:
-            return
-        path = export.target(answer, [".txt"])
-        if path.exists():
-            replace = Choice(f"{path} exists. Replace it?", [("y", "Replace it", "replace")], "replace")
-            if not await self.app.push_screen_wait(replace):
-                return
-        self.start(self._save, path, text)
+    def action_save(self) -> None:
+        self.start(self._save, self._chosen.text)
 
-    async def _save(self, path: Path, text: str) -> None:
-        await asyncio.to_thread(export.save, path, text + "\n")
-        self.bioforge.say(f"saved {path}")
+    async def _save(self, text: str) -> None:
+        path = await save_as(self.bioforge, "Save the text as", str(Path.cwd() / "text.txt"), [".txt"])
+        if path:
+            await asyncio.to_thread(export.save, path, text + "\n")
+            self.bioforge.say(f"saved {path}")
 
     def action_judge(self) -> None:
         self.start(self._judge, self._chosen, group="judging")
@@ -301,4 +291,4 @@ class GenerateTab(Page):
         finally:
             if not self._is_writing:
                 self._tell_status(self._outcome)
-        card.mark(Checked.of(card.text, judge, reply))
+        card.mark(await asyncio.to_thread(Checked.of, card.text, judge, reply))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import DataTable, Markdown, ProgressBar, Static
@@ -19,10 +19,11 @@ from bioforge.models.parameters import tabulate
 from bioforge.models.store import ModelInfo
 from bioforge.paths import check_name
 from bioforge.reporting.tables import parameter_lines
-from bioforge.reporting.text import age, headline, one_line
+from bioforge.reporting.text import age, headline, one_line, safe
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.tabs.base import Page
+from bioforge.tui.widgets.table import Table
 
 _EMPTY = "No models yet. Import data in tab 1, then train on it in tab 2."
 
@@ -46,10 +47,10 @@ class ModelsTab(Page):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="split"):
             with Vertical(classes="lists"):
-                yield DataTable(id="models-list", cursor_type="row")
+                yield Table(id="models-list", cursor_type="row")
                 yield Static("", id="models-problems", classes="problem line")
                 yield Static(Text("bases"), classes="title")
-                yield DataTable(id="bases-list", cursor_type="row")
+                yield Table(id="bases-list", cursor_type="row")
                 with Horizontal(id="pulling"):
                     yield Static("", id="pull-name")
                     yield ProgressBar(id="pull-bar", show_eta=False)
@@ -79,6 +80,8 @@ class ModelsTab(Page):
             for task in ("bios", "cola")
             if any(info.task == task for info in infos)
         }
+        if not self.is_attached:
+            return
         self._infos = {info.name: info for info in infos}
         table = self.query_one("#models-list", DataTable)
         cursor = table.cursor_row
@@ -104,11 +107,14 @@ class ModelsTab(Page):
         self.refresh_bindings()
 
     async def _list_bases(self) -> None:
+        found = {
+            base.name: await asyncio.to_thread(folder_of, self.home, base.name) for base in catalog.CATALOG
+        }
         table = self.query_one("#bases-list", DataTable)
         cursor = table.cursor_row
         table.clear()
         for base in catalog.CATALOG:
-            here = await asyncio.to_thread(folder_of, self.home, base.name)
+            here = found[base.name]
             table.add_row(
                 Text(base.name),
                 Text("writing" if base.family == "causal" else "judging"),
@@ -128,20 +134,20 @@ class ModelsTab(Page):
 
     async def _describe(self, info: ModelInfo) -> None:
         facts = [
-            f"{info.name}",
-            f"from {info.base} ({info.base_source}), data {info.data}",
-            f"run {info.run}, step {info.step:,}; reads up to {info.max_length:,} tokens",
+            info.name,
+            one_line(f"from {info.base} ({info.base_source}), data {info.data}", 500),
+            one_line(f"run {info.run}, step {info.step:,}; reads up to {info.max_length:,} tokens", 500),
         ]
         if info.threshold is not None:
             facts.append(f"acceptable from a probability of {info.threshold:.3f} on")
         facts.append(str(self.home.models / info.name))
         self.query_one("#model-facts", Static).update(Text("\n".join(facts)))
-        what = info.base if info.base else info.name
+        what = one_line(info.base) or info.name
         room = self.query_one(".detail").size.width
         lines = parameter_lines(tabulate(info.parameters), what, name_width=max(30, min(55, room - 18)))
         self.query_one("#model-parameters", Static).update(Text("\n").join(lines))
         card = await asyncio.to_thread(store.card, self.home, info.name)
-        await self.query_one("#model-card", Markdown).update(card)
+        await self.query_one("#model-card", Markdown).update(safe(card))
 
     # Actions
 
@@ -153,14 +159,23 @@ class ModelsTab(Page):
         return str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)
 
     @property
-    def _base(self) -> str:
+    def _base(self) -> str | None:
         table = self.query_one("#bases-list", DataTable)
+        if not table.row_count:
+            return None
         return str(table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value)
 
     def can(self, name: str) -> bool | None:
-        if name == "pull":
-            return True
-        return bool(self.is_mounted and self._chosen) or None
+        if not self.is_mounted:
+            return None
+        return bool(self._base if name == "pull" else self._chosen) or None
+
+    def leave(self) -> bool:
+        """Stop a download; what came of it is kept."""
+        pulling = self.query_one("#pulling").display
+        if pulling:
+            self.workers.cancel_group(self, "_pull")
+        return pulling
 
     def action_default(self) -> None:
         self.start(self._make_default)
@@ -171,8 +186,10 @@ class ModelsTab(Page):
         self.bioforge.say(f"{info.name} is now the default {'writer' if info.task == 'bios' else 'judge'}")
         await self._list()
 
-    @work
-    async def action_rename(self) -> None:
+    def action_rename(self) -> None:
+        self.start(self._ask_to_rename)
+
+    async def _ask_to_rename(self) -> None:
         name = self._chosen
         assert name
         wanted = await self.app.push_screen_wait(
@@ -186,8 +203,10 @@ class ModelsTab(Page):
         self.bioforge.say(f"{name} is now {wanted}")
         await self._list()
 
-    @work
-    async def action_export(self) -> None:
+    def action_export(self) -> None:
+        self.start(self._ask_to_export)
+
+    async def _ask_to_export(self) -> None:
         name = self._chosen
         assert name
         answer = await self.app.push_screen_wait(
@@ -200,8 +219,10 @@ class ModelsTab(Page):
         written = await asyncio.to_thread(store.export, self.home, name, target)
         self.bioforge.say(f"exported to {written}")
 
-    @work
-    async def action_delete(self) -> None:
+    def action_delete(self) -> None:
+        self.start(self._ask_to_delete)
+
+    async def _ask_to_delete(self) -> None:
         name = self._chosen
         assert name
         answers = [("y", "Delete it", "delete")]
@@ -217,7 +238,8 @@ class ModelsTab(Page):
         await self._list()
 
     def action_pull(self) -> None:
-        self.start(self._pull, self._base)
+        if base := self._base:
+            self.start(self._pull, base)
 
     async def _pull(self, name: str) -> None:
         bar = self.query_one("#pull-bar", ProgressBar)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Horizontal, Vertical
 from textual.widgets import DataTable, Static
@@ -22,6 +22,7 @@ from bioforge.tui.dialogs import Ask, Choice, Pick
 from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.new_run import NewRun
 from bioforge.tui.widgets.run_view import RunView, status_mark
+from bioforge.tui.widgets.table import Table
 
 _EMPTY = "No runs yet. Press n for a new training; the data for it comes from tab 1."
 _AGES_S = 30
@@ -58,7 +59,7 @@ class TrainTab(Page):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="split"):
             with Vertical(classes="lists"):
-                yield DataTable(id="runs-list", cursor_type="row")
+                yield Table(id="runs-list", cursor_type="row")
                 yield Static("", id="runs-empty", classes="empty")
             with Container(classes="detail", id="train-detail"):
                 yield Static(Text(_CHOOSE), id="train-choose", classes="empty")
@@ -67,8 +68,8 @@ class TrainTab(Page):
         table = self.query_one("#runs-list", DataTable)
         table.add_column("", key="mark")
         table.add_column("run", key="run")
-        table.add_column("data", key="data")
         table.add_column("result", key="result")
+        table.add_column("data", key="data")
         table.add_column(Text("age", justify="right"), key="age")
         self.watch(self.app, "lines", self._list)
         self.set_interval(_AGES_S, self._update_cells)
@@ -101,7 +102,7 @@ class TrainTab(Page):
     def _update_cells(self) -> None:
         table = self.query_one("#runs-list", DataTable)
         for line in self._lines:
-            for key, cell in zip(("mark", "run", "data", "result", "age"), _cells(line), strict=True):
+            for key, cell in zip(("mark", "run", "result", "data", "age"), _cells(line), strict=True):
                 if table.get_cell(line.run.name, key) != cell:
                     table.update_cell(line.run.name, key, cell, update_width=True)
 
@@ -221,8 +222,10 @@ class TrainTab(Page):
         control.send(run.control, request, **details)
         self.bioforge.say(f"{run.name} {said}")
 
-    @work
-    async def action_sample(self) -> None:
+    def action_sample(self) -> None:
+        self.start(self._ask_to_sample)
+
+    async def _ask_to_sample(self) -> None:
         line = self._chosen
         prompt = await self.app.push_screen_wait(Ask("A sample now, starting with (may be empty)"))
         if line and prompt is not None:
@@ -231,14 +234,16 @@ class TrainTab(Page):
 
     def action_resume(self) -> None:
         if line := self._chosen:
-            self.start(self._resume, line.run)
+            self.start(self._resume, line.run, group="detail")
 
     async def _resume(self, run: RunFolder) -> None:
         await asyncio.to_thread(launch, run)
         await self.open_run(run)
 
-    @work
-    async def action_overlay(self) -> None:
+    def action_overlay(self) -> None:
+        self.start(self._ask_to_overlay)
+
+    async def _ask_to_overlay(self) -> None:
         view = self.query_one(RunView)
         others = [line for line in self._lines if line.run.name != view.run.name]
         options = [(line.run.name, f"{line.run.name}  {line.data} on {line.base}") for line in others]
@@ -252,13 +257,15 @@ class TrainTab(Page):
         other = await asyncio.to_thread(folder.find, self.home, name) if name else None
         await view.overlay(other)
 
-    @work
-    async def action_remove(self) -> None:
+    def action_remove(self) -> None:
+        self.start(self._ask_to_remove)
+
+    async def _ask_to_remove(self) -> None:
         line = self._chosen
         assert line
         question = f"Remove {line.run.name} with its checkpoints? A model it made stays."
         if await self.app.push_screen_wait(Choice(question, [("y", "Remove it", "remove")], "remove")):
-            self.start(self._remove, line.run)
+            self.start(self._remove, line.run, group="detail")
 
     async def _remove(self, run: RunFolder) -> None:
         await self._open(None)
@@ -280,7 +287,7 @@ def _cells(line: RunLine) -> tuple[Text, ...]:
     return (
         Text(mark, style=colour),
         Text(line.run.name[16:]),
-        Text(line.data),
         result,
+        Text(line.data),
         Text(age(line.created), justify="right"),
     )

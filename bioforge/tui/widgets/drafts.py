@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -10,17 +11,28 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from bioforge.generation.sampling import Order
 from bioforge.judging.checked import Checked
 from bioforge.reporting.text import safe
 from bioforge.reporting.verdicts import brief, count
 
 
+@dataclass(frozen=True)
+class Request:
+    """What texts are written from."""
+
+    model: str
+    prompt: str
+    order: Order
+
+
 class Draft(Static):
     """One text: what there is of it, and what the judge says."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, request: Request) -> None:
         super().__init__(markup=False)
         self._number = number
+        self.request = request
         self._grown = False
         self._is_whole = False
         self.text = ""
@@ -114,9 +126,9 @@ class Drafts(VerticalScroll, can_focus=True):
     def chosen(self) -> Draft | None:
         return self._cards[self._index] if self._cards else None
 
-    def begin(self, n: int) -> list[Draft]:
-        """Put `n` empty cards in place of what was there."""
-        self._cards = [Draft(number) for number in range(1, n + 1)]
+    def begin(self, request: Request) -> list[Draft]:
+        """Put an empty card for each text asked for in place of what was there."""
+        self._cards = [Draft(number, request) for number in range(1, request.order.n + 1)]
         self.remove_children()
         self.mount(*self._cards)
         self.scroll_home(animate=False)

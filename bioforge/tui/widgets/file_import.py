@@ -23,8 +23,9 @@ from textual.widgets import (
 )
 from textual.worker import Worker
 
+from bioforge.data import store
 from bioforge.errors import UserError
-from bioforge.paths import check_name
+from bioforge.files import typed_path
 from bioforge.reporting.text import one_line, safe
 from bioforge.tui.dialogs import Files
 from bioforge.tui.tabs.base import Page
@@ -53,12 +54,13 @@ class FileImport(Horizontal):
     def __init__(self, tab: Page, folder: Path) -> None:
         super().__init__(classes="split", id="data-import")
         self._tab = tab
-        self.folder = folder
-        """Where the tree begins; the next import begins there too."""
+        self._start_folder = folder
         self.is_ready = False
         """Whether a file is being looked at that can be imported as it is."""
-        self._path = ""
+        self._asked: tuple[str, str | None] | None = None
+        """Path and column that are being looked at; None while nothing is."""
         self._seen: dict[str, Any] | None = None
+        """What was seen last; shown again where a later look is stopped."""
         self._looking: Worker[None] | None = None
         self._measuring: Worker[None] | None = None
         self._importing: Worker[None] | None = None
@@ -66,7 +68,7 @@ class FileImport(Horizontal):
     def compose(self) -> ComposeResult:
         with Vertical(classes="lists"):
             yield Input(id="import-path", compact=True, placeholder="path, or choose below")
-            yield Files(self.folder, SUFFIXES, id="import-tree")
+            yield Files(self._start_folder, SUFFIXES, id="import-tree")
             yield Static(Text("backspace: the folder above"), classes="muted line")
         with Vertical(classes="detail"):
             yield Static(Text(_WELCOME), id="import-facts", classes="line")
@@ -93,6 +95,11 @@ class FileImport(Horizontal):
                 with Horizontal(id="importing", classes="form-line"):
                     yield Static("", id="import-stage")
                     yield ProgressBar(id="import-bar", show_eta=False)
+
+    @property
+    def folder(self) -> Path:
+        """Where the tree begins; the next import begins there too."""
+        return Path(self.query_one(Files).path).absolute()
 
     def on_mount(self) -> None:
         self._show_parts(looked=False)
@@ -123,77 +130,83 @@ class FileImport(Horizontal):
 
     @on(Input.Submitted, "#import-path")
     def _typed(self, event: Input.Submitted) -> None:
-        typed = event.value.strip().strip("'\"")
-        if not typed:
+        if not event.value.strip():
             return
         try:
-            path = Path(typed).expanduser().absolute()
-            if path.is_dir():
-                self.query_one(Files).path = self.folder = path
-        except (OSError, RuntimeError) as error:
-            # Too long for a path, not to be looked into, or the home folder of nobody.
+            path = typed_path(event.value)
+        except UserError as error:
+            if self._looking:
+                self._looking.cancel()
             self._refuse(str(error))
-        else:
-            self.choose(path)
+            return
+        if path.is_dir():
+            self.query_one(Files).path = path
+        self.choose(path)
 
     def on_key(self, event: events.Key) -> None:
-        tree = self.query_one(Files)
         if event.key == "down" and self.query_one("#import-path").has_focus:
             event.stop()
-            tree.focus()
-        if event.key == "backspace" and tree.has_focus:
-            event.stop()
-            self.folder = Path(tree.path).absolute().parent
-            tree.path = self.folder
+            self.query_one(Files).focus()
 
     def choose(self, path: Path) -> None:
         """Look at `path`, in place of whatever was being looked at."""
-        self._path = str(path)
         self.query_one("#import-path", Input).value = str(path)
-        self._start_looking(None)
+        self._start_looking(str(path), None)
 
     @on(Select.Changed, "#import-column")
     def _column_chosen(self, event: Select.Changed) -> None:
         column = None if event.value is Select.NULL else str(event.value)
-        if self._seen and column != self._seen["column"]:
-            self._start_looking(column)
+        if self._seen is None:
+            return
+        coming = self._asked[1] if self._asked else self._seen["column"]
+        if column != coming:
+            self._start_looking(self._seen["path"], column)
 
-    def _start_looking(self, column: str | None) -> None:
+    def _start_looking(self, path: str, column: str | None) -> None:
         if self._measuring:
             self._measuring.cancel()
-        self._looking = self._tab.start(self._look, column, group="preview")
+        self._asked = (path, column)
+        self._looking = self._tab.start(self._look, path, column, group="preview")
 
-    async def _look(self, column: str | None) -> None:
+    async def _look(self, path: str, column: str | None) -> None:
         facts = self.query_one("#import-facts", Static)
-        facts.update(Text(f"reading {one_line(self._path)} …"))
+        facts.update(Text(f"reading {one_line(path)} …"))
         facts.remove_class("problem")
-        fresh = self._seen is None or self._seen["path"] != self._path
+        fresh = self._seen is None or self._seen["path"] != path
         if fresh:
             self._show_parts(looked=False)
-        self._seen = None
         self._refresh_button()
-        path = self._path
         try:
             seen = await self._tab.services.data.call("data.preview", path=path, column=column)
         except UserError as error:
             self._refuse(str(error))
             return
-        self._seen = {**seen, "path": path}
+        except Exception:
+            self._show_last()
+            raise
+        self._asked = None
+        self._seen = {**seen, "path": path, "asked_column": column}
         self._show(fresh)
-        self._measuring = self._tab.start(self._measure, path, column, group="preview-lengths")
+
+    def _show_last(self) -> None:
+        """Back to what was seen before a look that came to nothing."""
+        self._asked = None
+        if self._seen:
+            self.query_one("#import-path", Input).value = self._seen["path"]
+            self._show(fresh=False)
+        else:
+            self.query_one("#import-facts", Static).update(Text(_WELCOME))
 
     def _refuse(self, why: str) -> None:
         facts = self.query_one("#import-facts", Static)
         facts.update(Text(safe(why)))
         facts.add_class("problem")
-        self._seen = None
+        self._asked = self._seen = None
         self._show_parts(looked=False)
+        self._refresh_button()
 
     async def _measure(self, path: str, column: str | None) -> None:
-        lengths = self.query_one(Lengths)
-        lengths.begin()
-        call = self._tab.services.data.call
-        lengths.show(await call("data.lengths", on_progress=lengths.progress, path=path, column=column))
+        await self.query_one(Lengths).measure(self._tab.services.data.call, path=path, column=column)
 
     def _show(self, fresh: bool) -> None:
         seen = self._seen
@@ -216,6 +229,9 @@ class FileImport(Horizontal):
             self.query_one(
                 "#import-rows" if not seen["columns"] or seen["column"] else "#import-column"
             ).focus()
+        self._measuring = self._tab.start(
+            self._measure, seen["path"], seen["asked_column"], group="preview-lengths"
+        )
 
     def _show_columns(self, seen: dict[str, Any]) -> None:
         self.query_one("#import-column-line").display = bool(seen["columns"])
@@ -247,7 +263,7 @@ class FileImport(Horizontal):
         note = self.query_one("#import-note", Static)
         hindrance = self._hindrance()
         note.update(Text(hindrance))
-        self.is_ready = self._seen is not None and not hindrance
+        self.is_ready = self._seen is not None and self._asked is None and not hindrance
         self.query_one("#import-go", Button).disabled = not self.is_ready
         self.refresh_bindings()
 
@@ -255,12 +271,12 @@ class FileImport(Horizontal):
         """Why the import cannot start now, for the user to mend."""
         if self._seen is None:
             return ""
-        if self._seen["refusal"]:
-            return str(self._seen["refusal"])
-        if self._seen["ragged"] and not self.query_one("#import-ragged", Checkbox).value:
-            return "ragged rows: leave them out, or mend the file"
+        skip = self.query_one("#import-ragged", Checkbox).value
+        hindrance = self._seen["hindrance_without_ragged" if skip else "hindrance"]
+        if hindrance:
+            return str(hindrance)
         try:
-            check_name(self.query_one("#import-name", Input).value, "data")
+            store.check_free(self._tab.home, self.query_one("#import-name", Input).value)
         except UserError as error:
             return str(error)
         return ""
@@ -269,7 +285,9 @@ class FileImport(Horizontal):
     @on(Button.Pressed, "#import-go")
     def go(self) -> None:
         """Import what is being looked at, unless something stands in the way."""
-        if self._seen and not self._hindrance() and not _under_way(self._importing):
+        # The name may have been taken since it was typed.
+        self._refresh_button()
+        if self._seen and self.is_ready and not _under_way(self._importing):
             if self._measuring:
                 self._measuring.cancel()
             self._importing = self._tab.start(self._import, dict(self._seen), group="import")
@@ -319,7 +337,7 @@ class FileImport(Horizontal):
             self._tab.bioforge.say("import stopped")
         elif _under_way(self._looking):
             self._looking.cancel()
-            self.query_one("#import-facts", Static).update(Text(_WELCOME))
+            self._show_last()
         else:
             return False
         return True

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
@@ -20,13 +21,17 @@ from bioforge.models import catalog, store
 from bioforge.models.bases import default_base, folder_of
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
-from bioforge.reporting.text import duration
+from bioforge.reporting.text import duration, one_line
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
 from bioforge.runs.recipe import Recipe, explanations, parse_value
 from bioforge.runs.start import build_recipe, new_run
 from bioforge.service.client import Services
 from bioforge.tui.dialogs import Ask, Choice
+from bioforge.tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from bioforge.tui.app import BioforgeApp
 
 _OTHER = "…"
 _PRESET_MEANS = {
@@ -69,6 +74,8 @@ class NewRun(Vertical):
         self._settings: dict[str, str] = {}
         self._tasks: dict[str, Task] = {}
         self._extra_bases: list[str] = []
+        self._base = ""
+        """Chosen last, to go back to where another is asked for and none is named."""
         self._field = ""
 
     def compose(self) -> ComposeResult:
@@ -85,7 +92,7 @@ class NewRun(Vertical):
         with Horizontal(classes="form-line"):
             yield Static("name", classes="form-name")
             yield Input(placeholder="name of the model to be", compact=True, id="new-name")
-        yield DataTable(cursor_type="row", id="new-settings")
+        yield Table(cursor_type="row", id="new-settings")
         with Horizontal(classes="form-line"):
             yield Static("", id="new-field", classes="form-name")
             yield Input(compact=True, id="new-value", select_on_focus=True)
@@ -112,10 +119,15 @@ class NewRun(Vertical):
         select = self.query_one("#new-data", Select)
         chosen = select.value
         kinds = {"bios": "biographies", "cola": "judged sentences"}
-        select.set_options([(f"{info.name}: {info.size:,} {kinds[info.kind]}", info.name) for info in infos])
+        options = [(Text(f"{info.name}: {info.size:,} {kinds[info.kind]}"), info.name) for info in infos]
         if chosen in self._tasks:
-            select.value = chosen
-        elif infos:
+            # The same choice is no new one: a name that was typed stays.
+            with select.prevent(Select.Changed):
+                select.set_options(options)
+                select.value = chosen
+            return
+        select.set_options(options)
+        if infos:
             select.value = infos[0].name
 
     # What is chosen
@@ -139,14 +151,13 @@ class NewRun(Vertical):
         await self._offer_bases(self._tasks[event.value])
 
     async def _offer_bases(self, task: Task, wanted: str | None = None) -> None:
-        known = [base for base in catalog.CATALOG if task == "cola" or base.family == "causal"]
         options = []
-        for base in known:
+        for base in catalog.bases_for(task):
             here = await asyncio.to_thread(folder_of, self._home, base.name)
             state = "here" if here else f"to be fetched, {human_size(base.download_bytes)}"
-            options.append((f"{base.name}: {base.parameters}, {state}", base.name))
-        options += [(name, name) for name in self._extra_bases]
-        options.append(("another: a hub id, a folder, one of your models", _OTHER))
+            options.append((Text(f"{base.name}: {base.parameters}, {state}"), base.name))
+        options += [(Text(one_line(name)), name) for name in self._extra_bases]
+        options.append((Text("another: a hub id, a folder, one of your models"), _OTHER))
         select = self.query_one("#new-base", Select)
         before = wanted or select.value
         select.set_options(options)
@@ -162,18 +173,19 @@ class NewRun(Vertical):
     @on(Select.Changed, "#new-base")
     def _base_chosen(self, event: Select.Changed) -> None:
         if event.value == _OTHER:
-            self._ask_for_base()
+            self._in_background(self._ask_for_base)
         else:
+            self._base = str(event.value)
             self._show_recipe()
 
-    @work
     async def _ask_for_base(self) -> None:
         question = "Start from which base? A hub id such as owner/name, a folder, or one of your models"
         name = await self.app.push_screen_wait(Ask(question))
-        data = self.query_one("#new-data", Select).value
         if name and name not in self._extra_bases:
             self._extra_bases.append(name)
-        await self._offer_bases(self._tasks[str(data)], name or None)
+        data = self.query_one("#new-data", Select).value
+        if isinstance(data, str):
+            await self._offer_bases(self._tasks[data], name or self._base)
 
     @on(Select.Changed, "#new-preset")
     def _preset_chosen(self) -> None:
@@ -188,7 +200,7 @@ class NewRun(Vertical):
             return
         try:
             values = asdict(plan.recipe())
-            preset = asdict(replace_settings(plan))
+            preset = asdict(replace(plan, settings={}).recipe())
         except UserError as error:
             self._say(str(error), problem=True)
             return
@@ -197,7 +209,7 @@ class NewRun(Vertical):
             changed = values[name] != preset[name]
             table.update_cell(name, "value", Text(_shown(values[name]), style="bold" if changed else ""))
         self._edit(self._field or explanations()[0][0])
-        self._estimate()
+        self._in_background(self._estimate)
 
     @on(DataTable.RowHighlighted, "#new-settings")
     def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
@@ -230,11 +242,18 @@ class NewRun(Vertical):
             if isinstance(event, Input.Blurred):
                 self._edit(self._field)
             return
-        if _shown(getattr(self.plan.recipe(), self._field)) != event.value:
-            self._settings[self._field] = event.value
-            self._show_recipe()
+        self._keep(event.value)
         if isinstance(event, Input.Submitted):
             self.query_one("#new-settings").focus()
+
+    def _keep(self, value: str) -> None:
+        """Take over what the field says, also where nobody pressed enter in it."""
+        if self.plan and self._field and _shown(getattr(self.plan.recipe(), self._field)) != value:
+            self._settings[self._field] = value
+            self._show_recipe()
+
+    def _in_background(self, work: Callable[[], Awaitable[None]]) -> None:
+        cast("BioforgeApp", self.app).in_background(self, work)
 
     def _problem(self, value: str) -> str:
         try:
@@ -262,7 +281,6 @@ class NewRun(Vertical):
 
     # Time and start
 
-    @work(group="estimate", exclusive=True, exit_on_error=False)
     async def _estimate(self) -> None:
         shown = self.query_one("#new-estimate", Static)
         plan = self.plan
@@ -290,10 +308,15 @@ class NewRun(Vertical):
     @on(Button.Pressed, "#new-start")
     def start(self) -> None:
         """Fetch the base where it is not here, then start; whatever is wrong is said and changes nothing."""
-        if not self.query_one("#new-start", Button).disabled:
-            self._start()
+        if self.query_one("#new-start", Button).disabled:
+            return
+        value = self.query_one("#new-value", Input).value
+        if problem := self._problem(value) if self._field else "":
+            self._say(problem, problem=True)
+            return
+        self._keep(value)
+        self._in_background(self._start)
 
-    @work(group="start", exclusive=True, exit_on_error=False)
     async def _start(self) -> None:
         plan = self.plan
         if plan is None:
@@ -345,11 +368,6 @@ class NewRun(Vertical):
         finally:
             bar.display = False
         return True
-
-
-def replace_settings(plan: Plan) -> Recipe:
-    """The preset's own recipe, without the user's settings."""
-    return replace(plan, settings={}).recipe()
 
 
 def _shown(value: Any) -> str:

@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 
 from bioforge.reporting.text import one_line, safe
+from bioforge.tui.dialogs import Choice
 
 _PREVIEW = 4000
 """Characters of a record that are shown; copying takes all."""
@@ -28,6 +29,8 @@ class Record:
     what: str
     """A few words beside the date."""
     text: str
+    more: str = ""
+    """Further facts, shown above the text."""
 
 
 class Records(ModalScreen[str | None]):
@@ -66,7 +69,11 @@ class Records(ModalScreen[str | None]):
     @on(OptionList.OptionHighlighted)
     def _highlighted(self) -> None:
         record = self._record
-        self.query_one(".preview", Static).update(Text(safe(record.text[:_PREVIEW]) if record else ""))
+        shown = Text("")
+        if record:
+            more = f"{safe(record.more)}\n\n" if record.more else ""
+            shown = Text.assemble((more, "dim"), safe(record.text[:_PREVIEW]))
+        self.query_one(".preview", Static).update(shown)
 
     @on(OptionList.OptionSelected)
     def _selected(self) -> None:
@@ -78,10 +85,19 @@ class Records(ModalScreen[str | None]):
             self.app.copy_to_clipboard(self._record.text)
             self.app.notify("copied", markup=False, timeout=4)
 
-    async def action_delete(self) -> None:
-        record, options = self._record, self.query_one(OptionList)
+    def action_delete(self) -> None:
+        record = self._record
         if not record:
             return
+
+        async def answered(answer: str | None) -> None:
+            if answer:
+                await self._take_out(record)
+
+        question = f"Delete this for good?\n{one_line(record.text[:400], 60)}"
+        self.app.push_screen(Choice(question, [("y", "Delete it", "delete")], "delete"), answered)
+
+    async def _take_out(self, record: Record) -> None:
         try:
             await asyncio.to_thread(self._delete, record.id)
         except OSError as error:
@@ -89,7 +105,7 @@ class Records(ModalScreen[str | None]):
             return
         index = self._records.index(record)
         self._records.remove(record)
-        options.remove_option_at_index(index)
+        self.query_one(OptionList).remove_option_at_index(index)
         if not self._records:
             self.dismiss(None)
 

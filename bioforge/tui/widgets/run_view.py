@@ -28,6 +28,7 @@ from bioforge.runs.follow import Follower, Snapshot
 from bioforge.tui.widgets.chart import Chart
 
 _POLL_S = 0.25
+_MOST_ROWS = 50
 _TABLE_WIDTH = 92
 """Columns that the validation table needs with its two columns of times."""
 _ONE_LINE = ("#run-title", "#run-figures")
@@ -137,7 +138,7 @@ class RunView(Vertical):
         self._put("#run-figures", self._figures(snapshot))
         self._put("#run-words", self._words(snapshot, about))
         self._show_curves(snapshot)
-        table = (snapshot.validations, self.size.width >= _TABLE_WIDTH)
+        table = (_latest(snapshot.validations), self.size.width >= _TABLE_WIDTH)
         if table != self._table:
             self._table = table
             self.query_one("#run-table", Static).update(summary_table(table[0], times=table[1]) or "")
@@ -220,6 +221,12 @@ def _read_about(run: RunFolder) -> _About:
     if not run.is_whole():
         raise UserError(f"run '{run.name}' is damaged: what it was asked to do cannot be read")
     return _About(run.info().task, run.data()["name"], run.base().name)
+
+
+def _latest(validations: tuple[Validation, ...]) -> tuple[Validation, ...]:
+    """As many as a table is good for, the best one always among them."""
+    older, latest = validations[:-_MOST_ROWS], validations[-_MOST_ROWS:]
+    return (*[item for item in older if item.best][-1:], *latest)
 
 
 _MARKS = {

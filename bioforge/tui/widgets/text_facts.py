@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from rich.text import Text
@@ -19,6 +20,16 @@ class Lengths(Static):
     """Histograms of text lengths, as the task `data.lengths` replies them."""
 
     _words: list[str]
+
+    async def measure(self, call: Callable[..., Awaitable[dict[str, Any]]], **which: Any) -> None:
+        """Ask for the lengths of `which` and show them as they come."""
+        self.begin()
+        try:
+            self.show(await call("data.lengths", on_progress=self.progress, **which))
+        except Exception:
+            # Whoever started this says what went wrong.
+            self.update("")
+            raise
 
     def begin(self) -> None:
         self._words = []
