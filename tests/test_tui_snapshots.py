@@ -5,7 +5,6 @@ After a change that is meant to be seen: pytest tests/test_tui_snapshots.py --sn
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,10 @@ def look(
         await settle(pilot)
         if before:
             await before(app, pilot)
+        # What is shown may itself ask for more: a row under the cursor for its details, these for their layout.
+        for _ in range(4):
             await settle(pilot)
+            await pilot.pause(0.15)
 
     assert snap_compare(app, terminal_size=size, run_before=prepare)
 
@@ -126,7 +128,7 @@ def add_model(home: Home, name: str, task: str) -> None:
             task=task,  # type: ignore[arg-type]
             base="gpt2",
             base_source="hub: openai-community/gpt2",
-            created=dt.datetime.now(dt.UTC).isoformat(),
+            created="2999-01-01T00:00:00+00:00",  # the card shows the date, the list an age of "now"
             run="2026-01-02-0304-bios-quiet-otter",
             data="djs",
             data_fingerprint="f" * 64,

@@ -150,7 +150,7 @@ def add(
         name=name,
         kind=kind,
         fingerprint=fingerprint,
-        imported=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        imported=dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"),
         file=path.name,
         file_sha256=sha256_of(path) if path.is_file() else "",
         encoding=file.encoding,

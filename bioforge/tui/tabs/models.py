@@ -143,8 +143,9 @@ class ModelsTab(Page):
         facts.append(str(self.home.models / info.name))
         self.query_one("#model-facts", Static).update(Text("\n".join(facts)))
         what = one_line(info.base) or info.name
-        room = self.query_one(".detail").size.width
-        lines = parameter_lines(tabulate(info.parameters), what, name_width=max(30, min(55, room - 18)))
+        # The details have half of a wide screen; they may not be laid out yet.
+        room = self.app.size.width // (1 if self.screen.has_class("-narrow") else 2)
+        lines = parameter_lines(tabulate(info.parameters), what, name_width=max(30, min(55, room - 20)))
         self.query_one("#model-parameters", Static).update(Text("\n").join(lines))
         card = await asyncio.to_thread(store.card, self.home, info.name)
         await self.query_one("#model-card", Markdown).update(safe(card))
