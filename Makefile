@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint bench clean
+.PHONY: demo demo-quick test lint bench pictures clean
 
 demo: .venv/.runtime
 	$(BIN)/bioforge demo
@@ -23,6 +23,9 @@ lint: .venv/.dev
 
 bench: .venv/.runtime
 	$(BIN)/python -m bench.treatments
+
+pictures: .venv/.runtime
+	$(BIN)/python -m bench.pictures
 
 .venv/.python:
 	$(PYTHON) -m venv .venv

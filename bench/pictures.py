@@ -62,7 +62,7 @@ async def main() -> None:
         await app.run_action("do('generate.write')")
         await work_done(pilot, "writing")
         await app.run_action("do('generate.judge')")
-        await work_done(pilot, "_judge")
+        await work_done(pilot, "judging")
         await take(app, pilot, "generate")
         await app.open_tab("check")
         app.screen.query_one("#check-text", TextArea).text = SENTENCES

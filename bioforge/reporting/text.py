@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from pathlib import Path
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -17,6 +18,14 @@ def safe(text: str) -> str:
 def one_line(text: str, width: int = 100) -> str:
     flat = " ".join(safe(text).split())
     return flat if len(flat) <= width else flat[: width - 1] + "…"
+
+
+def short(path: Path) -> str:
+    """A path with the user's own folder as `~`."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):
+        return str(path)
 
 
 def duration(seconds: float) -> str:

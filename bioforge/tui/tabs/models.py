@@ -19,7 +19,7 @@ from bioforge.models.parameters import tabulate
 from bioforge.models.store import ModelInfo
 from bioforge.paths import check_name
 from bioforge.reporting.tables import parameter_lines
-from bioforge.reporting.text import age, headline, one_line, safe
+from bioforge.reporting.text import age, headline, one_line, safe, short
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.tabs.base import Page
@@ -140,7 +140,7 @@ class ModelsTab(Page):
         ]
         if info.threshold is not None:
             facts.append(f"acceptable from a probability of {info.threshold:.3f} on")
-        facts.append(str(self.home.models / info.name))
+        facts.append(short(self.home.models / info.name))
         self.query_one("#model-facts", Static).update(Text("\n".join(facts)))
         what = one_line(info.base) or info.name
         # The details have half of a wide screen; they may not be laid out yet.
