@@ -416,16 +416,34 @@ async def test_two_apps_on_the_same_home_see_the_same_run(home: Home, run: RunFo
 
 
 async def test_a_picture_of_the_screen_is_saved_where_the_user_says(home: Home, tmp_path: Path) -> None:
-    async with running(home, services()) as (app, pilot):
-        for name in (tmp_path / "picture.svg", tmp_path / "no such folder" / "picture.svg"):
-            await pilot.press("f8")
-            await dialog_open(pilot)
-            app.screen.query_one("#answer", Input).value = str(name)
-            await pilot.press("enter")
-            await settle(pilot)
-        assert "<svg" in (tmp_path / "picture.svg").read_text(encoding="utf-8")
-        assert f"saved {tmp_path / 'picture.svg'}" in messages(app)
-        assert app.is_running
+    picture = tmp_path / "picture.svg"
+    async with running(home) as (app, pilot):
+        await pilot.press("f8")
+        await dialog_open(pilot)
+        app.screen.query_one("#answer", Input).value = str(tmp_path / "no such folder" / "picture.svg")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not picture.exists() and "no such folder" in shown(app, ".hint")
+        app.screen.query_one("#answer", Input).value = str(picture)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "<svg" in picture.read_text(encoding="utf-8")
+        assert f"saved {picture}" in messages(app)
+
+
+async def test_a_picture_replaces_no_file_unasked(home: Home, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.svg"
+    notes.write_text("mine", encoding="utf-8")
+    async with running(home) as (app, pilot):
+        await pilot.press("f8")
+        await dialog_open(pilot)
+        app.screen.query_one("#answer", Input).value = str(notes)
+        await pilot.press("enter")
+        await dialog_open(pilot)
+        assert isinstance(app.screen, Choice)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert notes.read_text(encoding="utf-8") == "mine"
 
 
 async def test_an_action_of_a_tab_never_opened_finds_it_filled(home: Home) -> None:

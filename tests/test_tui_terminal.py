@@ -32,7 +32,7 @@ class Terminal:
         self._socket = f"bioforge-{uuid.uuid4().hex[:8]}"
         size = ("-x", str(width), "-y", str(height))
         # Nobody looks at this terminal, which tmux would otherwise take for a reason to make it smaller.
-        keep = (";", "set", "-g", "window-size", "manual")
+        keep = (";", "resize-window", *size)
         self._tmux("new-session", "-d", *size, "sh", *keep, environment=environment)
 
     def _tmux(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
@@ -62,6 +62,16 @@ class Terminal:
                 return screen
             assert time.monotonic() < deadline, f"never saw {texts} in:\n{screen}"
             time.sleep(0.2)
+
+    def press_for(self, key: str, text: str) -> None:
+        """Press a key that can be pressed again, until its effect is seen."""
+        for _ in range(20):
+            self.press(key)
+            for _ in range(10):
+                if text in self.screen():
+                    return
+                time.sleep(0.2)
+        raise AssertionError(f"{key} never brought {text}:\n{self.screen()}")
 
     def wait_gone(self, text: str, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
@@ -138,9 +148,10 @@ def test_from_an_empty_folder_to_a_verdict(terminal: Terminal, home: Home) -> No
     terminal.type("clear")
     terminal.press("Enter")
     start(terminal)
-    terminal.wait(run.name[16:])
+    terminal.press("2")
+    terminal.wait(run.name[16:], "result")
     assert run.state().step >= left_at
-    terminal.press("Enter")
+    terminal.press_for("Enter", "epoch")
     terminal.wait("finished after", "validation loss", seconds=180)
 
     terminal.press("3")
@@ -159,6 +170,7 @@ def test_from_an_empty_folder_to_a_verdict(terminal: Terminal, home: Home) -> No
 
     terminal.press("4")
     terminal.wait("weak below")
+    terminal.wait("t Text")
     terminal.press("t")
     terminal.wait_gone("t Text")
     terminal.type("They drank the pub dry.")

@@ -188,14 +188,14 @@ async def test_runs_are_listed_with_what_became_of_them(home: Home, new: Callabl
             runs = [active, broken, failed, stopped, finished]
             assert [row[1] for row in rows] == [run.name[16:] for run in runs]
             assert [row[0] for row in rows] == ["●", "■", "✗", "■", "✓"]
-            assert [row[3] for row in rows] == [
+            assert [row[2] for row in rows] == [
                 "25 %, 0:02:05 left",
                 "interrupted",
                 "failed",
                 "stopped",
                 "perplexity 33.1",
             ]
-            assert {row[2] for row in rows} == {"djs"} and {row[4] for row in rows} == {"now"}
+            assert {row[3] for row in rows} == {"djs"} and {row[4] for row in rows} == {"now"}
 
 
 async def test_the_list_follows_what_happens_and_keeps_its_cursor(
@@ -210,14 +210,14 @@ async def test_the_list_follows_what_happens_and_keeps_its_cursor(
         third = new()
         with third.lock():
             await look_again(app, pilot)
-            assert [row[3] for row in listed(app)] == ["starting", "stopped", "stopped"]
+            assert [row[2] for row in listed(app)] == ["starting", "stopped", "stopped"]
             assert tab._chosen.run == first
             told(third, started(), step(100))
             await look_again(app, pilot)
-            assert listed(app)[0][3].startswith("50 %")
+            assert listed(app)[0][2].startswith("50 %")
         folder.remove(second)
         await look_again(app, pilot)
-        assert [row[3] for row in listed(app)] == ["interrupted", "stopped"]
+        assert [row[2] for row in listed(app)] == ["interrupted", "stopped"]
         assert tab._chosen.run == first
 
 

@@ -311,7 +311,7 @@ class NewRun(Vertical):
         if self.query_one("#new-start", Button).disabled:
             return
         value = self.query_one("#new-value", Input).value
-        if problem := self._problem(value) if self._field else "":
+        if problem := self._problem(value) if self.plan else "":
             self._say(problem, problem=True)
             return
         self._keep(value)
