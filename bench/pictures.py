@@ -1,4 +1,4 @@
-"""The pictures in README and docs: the app on what lies in the data folder, drawn by the app itself.
+"""docs/app.md and the pictures in it and in the README: the app on what lies in the data folder, drawn by itself.
 
 Run after `make demo`, with a writer, a judge and their runs in the data folder: `make pictures`.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -16,15 +17,40 @@ from bioforge.errors import UserError
 from bioforge.models import store
 from bioforge.paths import home
 from bioforge.runs import folder
+from bioforge.tui.actions import EVERYWHERE, Action
 from bioforge.tui.app import BioforgeApp
+from bioforge.tui.help import key_names
+from bioforge.tui.tabs import TABS
 from bioforge.tui.tabs.train import TrainTab
 
-TARGET = Path(__file__).parents[1] / "docs" / "pictures"
+PAGE = Path(__file__).parents[1] / "docs" / "app.md"
+TARGET = PAGE.parent / "pictures"
 SIZE = (120, 36)
 SENTENCES = (
     "They drank the pub dry. They drank the pub. Which record did she say he bought? "
     "The turntables was on the floor. She has played in Leeds since March. Him danced until the lights came on."
 )
+
+
+def page() -> str:
+    """What each tab is for, how it looks, and its keys, from the app's own list of actions."""
+    parts = [
+        "# The terminal app\n",
+        "`bioforge` without a command opens it. Written by `make pictures`; the pictures are the app's own.\n",
+    ]
+    for tab in TABS:
+        parts.append(f"## {tab.TITLE}\n\n{tab.HELP}\n\n![{tab.TITLE}](pictures/{tab.NAME}.svg)\n")
+        if tab.NAME == "train":
+            parts.append("![A new training](pictures/new.svg)\n")
+        parts.append(_keys(tab.ACTIONS))
+    parts.append("## Everywhere\n\n`1` to `5` open a tab; letters work when no field has the focus.\n")
+    parts.append(_keys(EVERYWHERE))
+    return "\n".join(parts)
+
+
+def _keys(actions: Sequence[Action]) -> str:
+    rows = (f"| `{key_names(action)}` | {action.title} | {action.help} |\n" for action in actions)
+    return "| key | | |\n|---|---|---|\n" + "".join(rows)
 
 
 async def take(app: BioforgeApp, pilot: Pilot[None], name: str) -> None:
@@ -70,6 +96,7 @@ async def main() -> None:
         await take(app, pilot, "check")
         await app.open_tab("models")
         await take(app, pilot, "models")
+    PAGE.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

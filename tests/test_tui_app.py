@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from pathlib import Path
@@ -479,3 +480,11 @@ async def test_work_in_the_background_takes_nothing_down(home: Home) -> None:
         await settle(pilot)
         assert "a fault of ours: KeyError" in messages(app)[-1]
         assert app.return_code is None
+
+
+def test_the_page_about_the_app_says_what_the_app_says() -> None:
+    from bench.pictures import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page()
+    named = set(re.findall(r"pictures/([a-z]+)\.svg", page()))
+    assert named == {path.stem for path in (PAGE.parent / "pictures").glob("*.svg")}

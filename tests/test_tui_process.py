@@ -17,8 +17,10 @@ import pytest
 
 from bioforge.data.store import DataInfo
 from bioforge.errors import ExitCode
+from bioforge.models import store
 from bioforge.paths import Home
-from tests.helpers import bioforge
+from bioforge.runs.launch import launch
+from tests.helpers import bioforge, everything_in, make_run
 
 if os.name == "nt":
     pytest.skip("pseudo-terminals and these signals are for POSIX", allow_module_level=True)
@@ -168,3 +170,33 @@ def test_without_a_terminal_it_is_one_line_that_names_the_commands(tmp_path: Pat
     assert (result.returncode, result.stdout) == (ExitCode.USAGE, "")
     assert result.stderr.startswith("bioforge: the app needs a terminal") and result.stderr.count("\n") == 1
     assert "bioforge --help" in result.stderr
+
+
+def test_killed_while_a_run_works_it_is_back_with_the_run_and_all_data(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, epochs=500, max_length=64, sample_every=0)
+    worker = launch(run)
+    name = run.name[16:].encode()
+    try:
+        before = everything_in(home.data)
+        with terminal() as app:
+            app.type(b"2")
+            app.read_until(name)
+            app.process.kill()
+            app.process.wait()
+        deadline = time.monotonic() + 60
+        while run.state().step < 2:
+            assert run.is_active() and time.monotonic() < deadline
+            time.sleep(0.1)
+        with terminal() as app:
+            app.read_until(name, seconds=10)
+            worker.kill()
+            worker.wait()
+            app.read_until(b"interrupted", seconds=10)
+        assert run.state().status == "interrupted"
+        assert everything_in(home.data) == before
+        assert store.listing(home) == ([], [])
+    finally:
+        worker.kill()
+        worker.wait()
