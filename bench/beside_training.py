@@ -13,7 +13,7 @@ import sys
 import time
 
 REPEATS = 3
-TOKENS = 24
+TOKENS = 8
 TRAINING = """
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
