@@ -108,9 +108,8 @@ def _report(home: Home, info: DataInfo, base: str | None, as_json: bool) -> None
 def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     """The length distribution in words, and in tokens where a base is here to count them."""
     from bioforge.errors import UserError
-    from bioforge.models.bases import default_base, resolve
+    from bioforge.models.bases import default_base, read_config, reading_limit, resolve
     from bioforge.models.tokenization import token_counts
-    from bioforge.reporting.data import reading_limit
     from bioforge.reporting.histogram import histogram
 
     texts = [row.text for row in data.rows]
@@ -123,7 +122,11 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
         note(f"tokens are not counted: {error}")
         return
     title = Text(f"tokens a text ({local.name})", style="bold")
-    show("", title, *histogram(token_counts(local.folder, texts), limit=reading_limit(local)))
+    show(
+        "",
+        title,
+        *histogram(token_counts(local.folder, texts), limit=reading_limit(read_config(local.folder))),
+    )
 
 
 @app.command("list", epilog="Example: bioforge data list")

@@ -105,7 +105,7 @@ def stop(run: RunArgument) -> None:
     from bioforge.runs import control, folder
 
     chosen = folder.find(home(), run)
-    if chosen.state().status not in ("running", "starting"):
+    if not chosen.state().at_work:
         raise UserError(f"run '{chosen.name}' is not running (it is {chosen.state().status})")
     control.send(chosen.control, "stop")
     note(f"{chosen.name} saves and stops; go on later: bioforge runs resume {chosen.name}")

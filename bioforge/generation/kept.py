@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bioforge.generation.sampling import Sampling
 from bioforge.journal import Journal
@@ -22,13 +22,7 @@ class Kept:
 
 def keep(home: Home, text: str, model: str, prompt: str, seed: int, sampling: Sampling) -> str:
     """Append a text with what it was made from; returns its id."""
-    how = {
-        "max_new_tokens": sampling.max_new_tokens,
-        "top_k": sampling.top_k,
-        "top_p": sampling.top_p,
-        "temperature": sampling.temperature,
-    }
-    entry = {"text": text, "model": model, "prompt": prompt, "seed": seed, "sampling": how}
+    entry = {"text": text, "model": model, "prompt": prompt, "seed": seed, "sampling": asdict(sampling)}
     return Journal(home.kept).put(entry)
 
 

@@ -197,6 +197,11 @@ def length_limit(config: dict[str, Any]) -> int | None:
     return None
 
 
+def reading_limit(config: dict[str, Any]) -> int:
+    """The most tokens of a text that a model of this configuration is trained on, unless a recipe says otherwise."""
+    return min(length_limit(config) or LONGEST, LONGEST)
+
+
 def default_base(home: Home, task: Task) -> str:
     """The base a user gets who names none: the tutorials' own where it is here, else the one that is."""
     for name in (DEFAULT_BASE[task], OFFLINE_BASE[task]):

@@ -8,8 +8,7 @@ from rich.cells import cell_len, set_cell_size
 
 from bioforge.data.preview import Preview
 from bioforge.data.store import DataInfo
-from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config
-from bioforge.reporting.text import one_line
+from bioforge.reporting.text import count, one_line
 
 
 def summary(info: DataInfo) -> list[str]:
@@ -40,9 +39,9 @@ def preview_lines(preview: Preview) -> list[str]:
     if preview.delimiter:
         how.append(f"{preview.delimiter}-separated")
     if preview.kind == "bios":
-        return [f"{_count(preview.total, 'row')}, {', '.join(how)}"]
+        return [f"{count(preview.total, 'row')}, {', '.join(how)}"]
     return [
-        f"CoLA: {_count(preview.total, 'row')}, {', '.join(how)}",
+        f"CoLA: {count(preview.total, 'row')}, {', '.join(how)}",
         *_judged(preview.splits, preview.labels),
     ]
 
@@ -62,18 +61,13 @@ def problems_line(preview: Preview) -> str:
     """How many problems there are, and what they mean for an import."""
     if not preview.problems:
         return "no problems found" if preview.texts else ""
-    line = _count(len(preview.problems), "problem")
+    line = count(len(preview.problems), "problem")
     if preview.fatal:
         stops = "stops" if preview.fatal == 1 else "stop"
         line += f", {preview.fatal:,} of them {stops} the import"
         if preview.ragged == preview.fatal:
             line += "; ragged rows can be left out"
     return line
-
-
-def reading_limit(base: LocalBase) -> int:
-    """The most tokens of a text that a model made from `base` is trained on."""
-    return min(length_limit(read_config(base.folder)) or LONGEST, LONGEST)
 
 
 def token_lines(tokens: Sequence[str], ids: Sequence[int], width: int) -> list[tuple[str, str]]:
@@ -96,10 +90,6 @@ def _judged(splits: dict[str, int], labels: dict[str, int]) -> list[str]:
     good = labels.get("1", 0)
     share = f" ({100 * good / total:.2f} %)" if total else ""
     return [
-        ", ".join(f"{name} {count:,}" for name, count in splits.items()),
+        ", ".join(f"{name} {size:,}" for name, size in splits.items()),
         f"acceptable {good:,} of {total:,}{share}",
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

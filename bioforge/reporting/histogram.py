@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bioforge.reporting.text import bar_of_eighths
+
 _BINS = 12
 
 
@@ -30,8 +32,7 @@ def histogram(values: Sequence[int], *, limit: int | None = None, width: int = 4
             marked = True
         last = index == len(counts) - 1 and ordered[-1] > high
         label = f"{low:>5}+     " if last else f"{low:>5}–{high:<5}"
-        eighths = round(8 * width * count / most)
-        bar = "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+        bar = bar_of_eighths(round(8 * width * count / most))
         lines.append(f"{label} {bar or ('▏' if count else '')} {count:,}")
     if not marked and limit is not None:
         lines.append(_limit_line(ordered, limit))

@@ -28,6 +28,16 @@ def short(path: Path) -> str:
         return str(path)
 
 
+def count(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def bar_of_eighths(eighths: int) -> str:
+    """A bar of that many eighths of a cell."""
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
 def duration(seconds: float) -> str:
     """`h:mm:ss`, as both tutorials print it."""
     if not math.isfinite(seconds):

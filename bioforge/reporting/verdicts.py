@@ -9,23 +9,17 @@ import re
 
 from bioforge.errors import UserError
 from bioforge.judging.checked import Checked
-from bioforge.reporting.text import one_line
+from bioforge.reporting.text import bar_of_eighths, count, one_line
 
 REPORTS = (".md", ".csv", ".jsonl")
 GOOD, WEAK = "✓", "✗"
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
 def bar(probability: float, width: int = 8) -> str:
     """A bar of `width` cells, in eighths of a cell."""
     eighths = round(min(1.0, max(0.0, probability)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
-
-
-def count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return bar_of_eighths(eighths).ljust(width)
 
 
 def summary(checked: Checked, threshold: float) -> str:

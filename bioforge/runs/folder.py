@@ -69,6 +69,10 @@ class RunState:
     """Why it failed or stopped."""
     eta_seconds: float
 
+    @property
+    def at_work(self) -> bool:
+        return self.status in ("starting", "running")
+
 
 @dataclass(frozen=True)
 class RunFolder:

@@ -89,7 +89,7 @@ class Follower:
             samples=tuple(self._samples),
             saved=self._saved,
             warnings=tuple(self._warnings),
-            ending=None if state.status in ("starting", "running") else ending,
+            ending=None if state.at_work else ending,
         )
 
     def _take(self, event: Event) -> None:
@@ -152,7 +152,7 @@ class Board:
             date = max(_modified(run, name) for name in ("events.jsonl", "launch.json"))
             known = self._known.get(run.name)
             # A worker that dies leaves no trace in its files, so one at work is always asked.
-            if known is None or known[0] != date or known[1].state.status in ("starting", "running"):
+            if known is None or known[0] != date or known[1].state.at_work:
                 if not run.is_whole():
                     continue
                 info, data, base = run.info(), run.data()["name"], run.base().name

@@ -13,7 +13,7 @@ from bioforge.data.preview import Preview, suggested_name
 from bioforge.data.preview import preview as look
 from bioforge.data.store import DataSet, Kind, Row
 from bioforge.errors import UserError
-from bioforge.models.bases import LocalBase, default_base, resolve
+from bioforge.models.bases import LocalBase, default_base, read_config, reading_limit, resolve
 from bioforge.models.pull import pull as fetch
 from bioforge.models.tokenization import load_fast, tokenize
 from bioforge.paths import assets
@@ -21,7 +21,6 @@ from bioforge.reporting.data import (
     column_line,
     preview_lines,
     problems_line,
-    reading_limit,
     summary,
 )
 from bioforge.reporting.histogram import histogram
@@ -238,7 +237,7 @@ def _token_histogram(context: Context, base: LocalBase, texts: Sequence[str]) ->
         batch = list(texts[start : start + _BATCH])
         counts += [len(found.ids) for found in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
         context.progress({"done": len(counts), "total": len(texts)})
-    return histogram(counts, limit=reading_limit(base), width=_BAR_WIDTH)
+    return histogram(counts, limit=reading_limit(read_config(base.folder)), width=_BAR_WIDTH)
 
 
 def tokens(

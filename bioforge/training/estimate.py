@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
-from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config, weights_of
+from bioforge.models.bases import LocalBase, read_config, reading_limit, weights_of
 from bioforge.models.tokenization import token_counts
 from bioforge.paths import Home
 from bioforge.runs import folder
@@ -49,7 +49,7 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     train, validation = train_and_validation(
         data_store.load(home, data), recipe.validation_fraction, recipe.seed, recipe.official_validation
     )
-    longest = recipe.max_length or min(length_limit(read_config(base.folder)) or LONGEST, LONGEST)
+    longest = recipe.max_length or reading_limit(read_config(base.folder))
     per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
     per_epoch = steps_per_epoch(len(train), recipe.batch_size, recipe.accumulate)
     steps = per_epoch * recipe.epochs

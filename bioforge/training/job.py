@@ -16,7 +16,7 @@ from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
-from bioforge.models.bases import LONGEST, LocalBase, length_limit, read_config
+from bioforge.models.bases import LocalBase, read_config, reading_limit
 from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
@@ -139,4 +139,4 @@ def _set_attention_dropout(
 
 
 def _max_length(model: PreTrainedModel, recipe: Recipe) -> int:
-    return recipe.max_length or min(length_limit(model.config.to_dict()) or LONGEST, LONGEST)
+    return recipe.max_length or reading_limit(model.config.to_dict())

@@ -343,7 +343,7 @@ def _title(id: str) -> str:
 
 
 def _running(lines: tuple[RunLine, ...]) -> list[RunLine]:
-    return [line for line in lines if line.state.status in ("running", "starting")]
+    return [line for line in lines if line.state.at_work]
 
 
 def _now(running: list[RunLine]) -> Text:

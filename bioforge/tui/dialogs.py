@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from rich.text import Text, TextType
 from textual import events, on
@@ -24,10 +24,20 @@ Check = Callable[[str], object]
 """Raises UserError for an answer that will not do."""
 
 
-class Choice(ModalScreen[str | None]):
-    """A question with a few answers, each with a key; escape is none of them."""
+_Answer = TypeVar("_Answer")
+
+
+class Question(ModalScreen[_Answer | None]):
+    """Something asked over what is on the screen; escape leaves it without an answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
+
+    def action_dismiss_none(self) -> None:
+        self.dismiss(None)
+
+
+class Choice(Question[str]):
+    """A question with a few answers, each with a key; escape is none of them."""
 
     def __init__(self, question: str, answers: Sequence[tuple[str, str, str]], danger: str = "") -> None:
         """`answers`: key, label, value; `danger`: the value whose button is red."""
@@ -61,14 +71,9 @@ class Choice(ModalScreen[str | None]):
     def _pressed(self, event: Button.Pressed) -> None:
         self.dismiss(str(event.button.id).removeprefix("answer-") or None)
 
-    def action_dismiss_none(self) -> None:
-        self.dismiss(None)
 
-
-class Ask(ModalScreen[str | None]):
+class Ask(Question[str]):
     """A question with one line of text for an answer, checked as it is typed."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
 
     def __init__(self, question: str, value: str = "", hint: str = "", check: Check = lambda _: None) -> None:
         super().__init__()
@@ -102,14 +107,9 @@ class Ask(ModalScreen[str | None]):
             return str(error)
         return ""
 
-    def action_dismiss_none(self) -> None:
-        self.dismiss(None)
 
-
-class Pick(ModalScreen[str | None]):
+class Pick(Question[str]):
     """One of several; escape is none of them."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
 
     def __init__(self, question: str, options: Sequence[tuple[str, str]]) -> None:
         """`options`: value and what is shown for it."""
@@ -126,9 +126,6 @@ class Pick(ModalScreen[str | None]):
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._values[event.option_index])
-
-    def action_dismiss_none(self) -> None:
-        self.dismiss(None)
 
 
 class Files(DirectoryTree):
@@ -155,10 +152,8 @@ class Files(DirectoryTree):
         self.path = Path(self.path).absolute().parent
 
 
-class PickPath(ModalScreen[Path | None]):
+class PickPath(Question[Path]):
     """A file, from a tree or typed."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss_none", "Cancel")]
 
     def __init__(self, question: str, start: Path, suffixes: Sequence[str] = ()) -> None:
         super().__init__()
@@ -190,6 +185,3 @@ class PickPath(ModalScreen[Path | None]):
             self.query_one(Files).path = path
         else:
             self.dismiss(path)
-
-    def action_dismiss_none(self) -> None:
-        self.dismiss(None)

@@ -21,8 +21,8 @@ from bioforge.judging.checked import Checked
 from bioforge.models.choices import choices
 from bioforge.models.store import ModelInfo
 from bioforge.reporting import export
-from bioforge.reporting.text import one_line
-from bioforge.reporting.verdicts import REPORTS, count, report, summary
+from bioforge.reporting.text import count, one_line
+from bioforge.reporting.verdicts import REPORTS, report, summary
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import PickPath
 from bioforge.tui.saving import save_as

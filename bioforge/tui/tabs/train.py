@@ -192,12 +192,12 @@ class TrainTab(Page):
             return False
         status = line.state.status
         return {
-            "stop": status in ("running", "starting"),
+            "stop": line.state.at_work,
             "save": status == "running",
             "sample": status == "running" and line.task == "bios",
             "resume": status in ("stopped", "failed", "interrupted"),
             "overlay": self._open_widget is not None and len(self._lines) > 1,
-            "remove": status not in ("running", "starting"),
+            "remove": not line.state.at_work,
         }[name]
 
     def action_new(self) -> None:
@@ -278,7 +278,7 @@ def _cells(line: RunLine) -> tuple[Text, ...]:
     state = line.state
     mark, colour = status_mark(state.status)
     result = Text(headline(state.metrics))
-    if state.status in ("running", "starting"):
+    if state.at_work:
         share = f"{100 * state.step / state.steps:.0f} %" if state.steps else "starting"
         left = f", {duration(state.eta_seconds)} left" if state.eta_seconds else ""
         result = Text(share + left, style="green")

@@ -13,8 +13,8 @@ from textual.widgets import Static
 
 from bioforge.generation.sampling import Order
 from bioforge.judging.checked import Checked
-from bioforge.reporting.text import safe
-from bioforge.reporting.verdicts import brief, count
+from bioforge.reporting.text import count, safe
+from bioforge.reporting.verdicts import brief
 
 
 @dataclass(frozen=True)
