@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from transformers import PreTrainedModel
 
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
 
+Tensors = dict[str, torch.Tensor]
 _KEPT = 2
 _MANIFEST = "manifest.json"
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclass
@@ -51,11 +59,14 @@ def disk_errors() -> Iterator[None]:
 def save(
     folder: Path,
     model: PreTrainedModel,
-    optimizer: torch.optim.Optimizer,
+    weights: Tensors | None,
+    optimizer: Tensors,
     progress: Progress,
-    rng: dict[str, Any],
+    rng: Sequence[Tensors],
 ) -> Path:
     """Write `folder/step-…`, then drop all but the two newest.
+
+    `weights` where `model` does not hold them itself; `rng` is the random state of each process.
 
     Raises OSError where the disk refuses; nothing that was there before is touched then.
     """
@@ -65,9 +76,10 @@ def save(
             return target
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
-        model.save_pretrained(staging / "model")
-        _save_optimizer(optimizer, staging / "optimizer.safetensors")
-        save_file(rng, staging / "rng.safetensors")
+        model.save_pretrained(staging / "model", state_dict=weights)
+        save_file(optimizer, staging / "optimizer.safetensors")
+        for rank, state in enumerate(rng):
+            save_file(state, staging / f"rng-{rank}.safetensors")
         write_json(staging / "progress.json", asdict(progress))
         files = sorted(path for path in staging.rglob("*") if path.is_file())
         write_json(
@@ -105,26 +117,30 @@ def read_progress(checkpoint: Path) -> Progress:
     return Progress(**read_json(checkpoint / "progress.json"))
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
-    tensors = load_file(checkpoint / "optimizer.safetensors")
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    state = optimizer.state_dict()["state"]
-    tensors = {
-        f"{index}.{name}": tensor.contiguous()
-        for index, item in state.items()
+def optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
+    """The optimizer's tensors by parameter and name; of a model in shards at the first process only."""
+    if not optimizer.state:
+        return {}  # asking would take a first step
+    state: Any = get_optimizer_state_dict(module, optimizer, options=_WHOLE).get("state", {})
+    return {
+        f"{parameter}|{name}": tensor.contiguous()
+        for parameter, item in state.items()
         for name, tensor in item.items()
     }
-    save_file(tensors, path)
 
 
-def rng_state() -> dict[str, torch.Tensor]:
+def load_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
+    state: dict[str, Any] = {}
+    for key, tensor in load_file(checkpoint / "optimizer.safetensors").items():
+        parameter, name = key.split("|")
+        state.setdefault(parameter, {})[name] = tensor
+    if state:
+        whole = {**get_optimizer_state_dict(module, optimizer), "state": state}
+        set_optimizer_state_dict(module, optimizer, whole, options=StateDictOptions(full_state_dict=True))
+
+
+def rng_state() -> Tensors:
+    """This process's random state."""
     state = {"cpu": torch.get_rng_state()}
     if torch.backends.mps.is_available():
         state["mps"] = torch.mps.get_rng_state()
@@ -133,8 +149,13 @@ def rng_state() -> dict[str, torch.Tensor]:
     return state
 
 
-def restore_rng(checkpoint: Path) -> None:
-    state = load_file(checkpoint / "rng.safetensors")
+def processes_of(checkpoint: Path) -> int:
+    """How many processes wrote it."""
+    return len(list(checkpoint.glob("rng-*.safetensors")))
+
+
+def restore_rng(checkpoint: Path, rank: int) -> None:
+    state = load_file(checkpoint / f"rng-{rank}.safetensors")
     torch.set_rng_state(state["cpu"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])

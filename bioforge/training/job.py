@@ -41,13 +41,16 @@ class Job:
     base_config: dict[str, Any] = field(default_factory=dict)
     """Configuration values changed for training only, to be put back into what is saved."""
 
-    def save_model(self, folder: Path) -> None:
-        """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration."""
+    def save_model(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration.
+
+        `weights` where the model does not hold them itself.
+        """
         changed = {key: getattr(self.model.config, key) for key in self.base_config}
         for key, value in self.base_config.items():
             setattr(self.model.config, key, value)
         try:
-            self.model.save_pretrained(folder)
+            self.model.save_pretrained(folder, state_dict=weights)
         finally:
             for key, value in changed.items():
                 setattr(self.model.config, key, value)
