@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from typing import Any
 
 import psutil
@@ -28,9 +27,15 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
 
     Raises UserError where a worker already has it.
     """
-    if run.is_active():
-        raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
+    with run.launch_lock():
+        if run.is_active():
+            raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
+        return _start(run)
+
+
+def _start(run: RunFolder) -> subprocess.Popen[bytes]:
     run.control.write_text("", encoding="utf-8")
+    said = run.said()
     command = [sys.executable, "-m", WORKER, str(run.path)]
     environment = {
         **_KEEP_FREED_MEMORY,
@@ -52,5 +57,5 @@ def launch(run: RunFolder) -> subprocess.Popen[bytes]:
             **detached,
         )
     created = psutil.Process(process.pid).create_time()
-    write_json(run.launch, {"pid": process.pid, "created": created, "time": time.time(), "command": command})
+    write_json(run.launch, {"pid": process.pid, "created": created, "said": said, "command": command})
     return process
