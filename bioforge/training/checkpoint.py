@@ -37,6 +37,8 @@ class Progress:
     """Training time of the current epoch, validation and samples not counted."""
     seconds: float = 0.0
     """Wall time of all sessions of this run."""
+    tokens_per_pass: int = 0
+    """The most tokens of one forward pass since memory ran out; 0 where it never did."""
 
 
 @contextlib.contextmanager
@@ -87,7 +89,7 @@ def is_whole(checkpoint: Path) -> bool:
             (checkpoint / name).stat().st_size == size and sha256_of(checkpoint / name) == digest
             for name, (size, digest) in manifest.items()
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
 
 
@@ -133,8 +135,11 @@ def rng_state() -> dict[str, torch.Tensor]:
     return state
 
 
-def restore_rng(checkpoint: Path) -> None:
-    state = load_file(checkpoint / "rng.safetensors")
+def read_rng(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint / "rng.safetensors")
+
+
+def set_rng_state(state: dict[str, torch.Tensor]) -> None:
     torch.set_rng_state(state["cpu"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])

@@ -11,13 +11,18 @@ from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
 from bioforge.training.objective import Encoded, Judging, Objective
 
-_MAX_TOKENS = 4096
+MAX_TOKENS = 4096
 """In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
 
 
 @torch.inference_mode()
 def validate(
-    model: PreTrainedModel, objective: Objective, rows: Encoded, batch_size: int, device: torch.device
+    model: PreTrainedModel,
+    objective: Objective,
+    rows: Encoded,
+    batch_size: int,
+    device: torch.device,
+    max_tokens: int = MAX_TOKENS,
 ) -> tuple[dict[str, float], list[float]]:
     """Metrics over all of `rows`, and for judges each row's probability of being acceptable.
 
@@ -28,17 +33,19 @@ def validate(
     model.eval()
     total, targets = 0.0, 0
     probabilities: dict[int, float] = {}
-    for batch in in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS):
-        examples = [rows.examples[index] for index in batch]
-        targets += sum(objective.targets(example) for example in examples)
-        if isinstance(objective, Judging):
-            scores = objective.logits(model, examples, device).log_softmax(-1).tolist()
-            for index, example, (bad, good) in zip(batch, examples, scores, strict=True):
-                total -= good if example.label == 1 else bad
-                probabilities[index] = math.exp(good)
-        else:
-            total += objective.loss_sum(model, examples, device).item()
-    model.train(was_training)
+    try:
+        for batch in in_order_of_length(rows.lengths, batch_size, max_tokens):
+            examples = [rows.examples[index] for index in batch]
+            targets += sum(objective.targets(example) for example in examples)
+            if isinstance(objective, Judging):
+                scores = objective.logits(model, examples, device).log_softmax(-1).tolist()
+                for index, example, (bad, good) in zip(batch, examples, scores, strict=True):
+                    total -= good if example.label == 1 else bad
+                    probabilities[index] = math.exp(good)
+            else:
+                total += objective.loss_sum(model, examples, device).item()
+    finally:
+        model.train(was_training)
     mean = total / targets
     if not isinstance(objective, Judging):
         return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 import time
@@ -12,12 +13,16 @@ from types import FrameType
 from filelock import Timeout
 
 from bioforge.errors import ExitCode, UserError
-from bioforge.files import remove_folder
+from bioforge.files import recover, remove_folder, remove_unfinished
+from bioforge.models import store
+from bioforge.models.store import ModelInfo
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import EventWriter, Failed, Finished, Preparing, Started, Stopped, Warning
 from bioforge.runs.folder import RunFolder
+from bioforge.training.memory import is_out_of_memory
 
 _LOCK_WAIT_S = 5
+_OUT_OF_MEMORY = "out of memory; end other programs, lower max_length or choose a smaller base, then resume"
 
 
 class _StopFlag:
@@ -56,35 +61,40 @@ def main(arguments: list[str]) -> int:
     emit = EventWriter(run.events)
     try:
         return _work(run, emit, stop)
-    except UserError as error:
-        emit(Failed(step=run.state().step, message=str(error)))
-        return ExitCode.USAGE
-    except OSError as error:
-        traceback.print_exc()
-        emit(Failed(step=run.state().step, message=f"cannot write or read: {error}; make room, then resume"))
-        return ExitCode.USAGE
-    except MemoryError:
-        emit(Failed(step=run.state().step, message=_out_of_memory()))
-        return ExitCode.USAGE
     except Exception as error:
-        traceback.print_exc()
-        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
-        if "out of memory" in message or "can't allocate memory" in message:
-            emit(Failed(step=run.state().step, message=_out_of_memory()))
-            return ExitCode.USAGE
-        emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})", fault=True))
-        return ExitCode.FAULT
+        failed = _failure(run, error)
+        emit(failed)
+        return ExitCode.FAULT if failed.fault else ExitCode.USAGE
     finally:
         emit.close()
         lock.release()
 
 
-def _out_of_memory() -> str:
-    return "out of memory; halve batch_size and double accumulate (the result stays the same), or lower max_length"
+def _failure(run: RunFolder, error: Exception) -> Failed:
+    """What to say of `error`; what a user cannot read is kept in the log."""
+    step = run.state().step
+    if isinstance(error, UserError):
+        return Failed(step=step, message=str(error))
+    with contextlib.suppress(OSError):  # the log lies on the disk that is full
+        traceback.print_exception(error)
+    if is_out_of_memory(error):
+        return Failed(step=step, message=_OUT_OF_MEMORY)
+    if isinstance(error, OSError):
+        return Failed(step=step, message=f"cannot write or read: {error}; make room, then resume")
+    said = str(error).splitlines()[0] if str(error) else "no message"
+    return Failed(step=step, message=f"{type(error).__name__}: {said} (details in {run.log})", fault=True)
 
 
 def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
     began = time.monotonic()
+    published = store.made_by(run.home, run.name)
+    if published:
+        # Publishing is what ends a run; the worker died, or its word was lost, after that.
+        _finish(run, emit, published, run.state().step, published.seconds, "published before it could say so")
+        return ExitCode.OK
+    recover(run.best)
+    remove_unfinished(run.path, run.best.name)
+    remove_unfinished(run.checkpoints)
     emit(Preparing(stage="loading torch"))
     import torch
     from accelerate import Accelerator
@@ -109,7 +119,7 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
     if newest:
         checkpoint.load_optimizer(loop.optimizer, newest)
-        checkpoint.restore_rng(newest)
+        checkpoint.set_rng_state(checkpoint.read_rng(newest))
     else:
         torch.manual_seed(job.recipe.seed)
     emit(
@@ -133,20 +143,26 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
         emit(Stopped(step=progress.step, reason=outcome.reason))
         return ExitCode.OK
     emit(Preparing(stage="saving the model"))
-    model, metrics = publish(job, progress, accelerator.device)
+    model = publish(job, progress, accelerator.device)
     seconds = loop.seconds_before + time.monotonic() - began
+    _finish(run, emit, model, progress.step, seconds, outcome.reason)
+    return ExitCode.OK
+
+
+def _finish(
+    run: RunFolder, emit: EventWriter, model: ModelInfo, step: int, seconds: float, reason: str
+) -> None:
+    remove_folder(run.checkpoints)
     emit(
         Finished(
-            step=progress.step,
-            best_step=progress.best_step,
-            metrics=metrics,
-            model=model,
+            step=max(step, model.step),
+            best_step=model.step,
+            metrics=model.metrics,
+            model=model.name,
             seconds=seconds,
-            reason=outcome.reason,
+            reason=reason,
         )
     )
-    remove_folder(run.checkpoints)
-    return ExitCode.OK
 
 
 if __name__ == "__main__":
