@@ -22,6 +22,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.runtime
+	$(BIN)/python -m bench.survival
 	$(BIN)/python -m bench.treatments
 
 pictures: .venv/.runtime

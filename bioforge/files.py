@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ from bioforge.errors import UserError
 
 STAGING_PREFIX = ".staging-"
 _ASIDE_SUFFIX = ".replaced"
+_ATTEMPTS = 10
 
 
 def sha256_of(path: Path) -> str:
@@ -68,6 +70,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Everything in it is on disk (fsync) before the rename. With `replace`, an existing target is moved
     aside first and removed last; `recover` puts it back should the process die between the two renames.
+    Of two processes that replace the same target at once, the later one wins.
 
     Raises FileExistsError where `target` exists and `replace` is false.
     """
@@ -82,38 +85,64 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
             elif path.is_dir():
                 fsync_folder(path)
         fsync_folder(staging)
-        if replace and target.exists():
-            aside = target.with_name(f".{target.name}{_ASIDE_SUFFIX}")
-            remove_folder(aside)
-            target.rename(aside)
-            staging.rename(target)
-            fsync_folder(target.parent)
-            remove_folder(aside)
+        if replace:
+            _replace_folder(target, staging)
+        elif target.exists():
+            raise FileExistsError(target)
         else:
-            if target.exists():
-                raise FileExistsError(target)
             staging.rename(target)
-            fsync_folder(target.parent)
+        fsync_folder(target.parent)
+        remove_folder(_aside(target))
     finally:
-        if staging.exists():
-            remove_folder(staging)
+        remove_folder(staging)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}{_ASIDE_SUFFIX}")
+
+
+def _replace_folder(target: Path, staging: Path) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            if target.exists():
+                remove_folder(_aside(target))
+                target.rename(_aside(target))
+            staging.rename(target)
+            return
+        except OSError as error:
+            # A reader put the old folder back between the two renames, or another process was faster.
+            moved = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT)
+            if not moved or attempt == _ATTEMPTS:
+                raise
 
 
 def recover(target: Path) -> None:
-    """Put back a folder whose replacement was cut off between `new_folder`'s two renames."""
-    aside = target.with_name(f".{target.name}{_ASIDE_SUFFIX}")
-    if aside.is_dir() and not target.exists():
-        aside.rename(target)
+    """Put back a folder whose replacement was cut off between `new_folder`'s two renames.
+
+    One whose replacement is in place is removed, lest it come back when that one is removed.
+    """
+    if target.exists():
+        remove_folder(_aside(target))
+        return
+    with contextlib.suppress(FileNotFoundError):
+        _aside(target).rename(target)
+
+
+def remove_unfinished(folder: Path, name: str = "") -> None:
+    """Remove what a process that died was still writing in `folder` under names that begin with `name`."""
+    for path in folder.glob(f"{STAGING_PREFIX}{name}*"):
+        remove_folder(path)
 
 
 def remove_folder(path: Path) -> None:
     """Remove a folder and all in it, read-only files included; an absent one is fine."""
-    if not path.exists():
-        return
-    for item in [path, *path.rglob("*")]:
-        if item.is_dir() and not item.is_symlink():
-            item.chmod(0o700)
-    shutil.rmtree(path)
+    while path.exists():
+        # Another process may be removing it too.
+        with contextlib.suppress(FileNotFoundError):
+            for item in [path, *path.rglob("*")]:
+                if item.is_dir() and not item.is_symlink():
+                    item.chmod(0o700)
+            shutil.rmtree(path)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

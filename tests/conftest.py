@@ -15,9 +15,10 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 import hypothesis
 import pytest
 
-from bioforge.data import bios, cola, store
+from bioforge.data import cola, store
 from bioforge.data.store import DataInfo
 from bioforge.paths import Home, assets
+from tests.helpers import forty_bios, write_tiny_gpt2
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -51,31 +52,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """GPT-2 with two layers and a vocabulary of 600, trained on nothing."""
-    import torch
-    from tokenizers import ByteLevelBPETokenizer
-    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
-
-    folder = tmp_path_factory.mktemp("bases") / "tiny-gpt2"
-    folder.mkdir()
-    texts = bios.read_bios(assets() / "dj_bios.csv").texts
-    bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(texts, vocab_size=600, special_tokens=["<|endoftext|>"], show_progress=False)
-    bpe.save_model(str(folder))
-    tokenizer: Any = GPT2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_positions=256,
-        n_embd=32,
-        n_layer=2,
-        n_head=2,
-        bos_token_id=tokenizer.eos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    GPT2LMHeadModel(config).save_pretrained(folder)
-    return folder
+    return write_tiny_gpt2(tmp_path_factory.mktemp("bases") / "tiny-gpt2")
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +85,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def djs(home: Home) -> DataInfo:
-    """Forty of the bundled biographies."""
-    path = assets() / "dj_bios.csv"
-    read = bios.read_bios(path)
-    return store.add(home, "djs", "bios", store.rows_of_bios(read)[:40], path, read)
+    return forty_bios(home)
 
 
 @pytest.fixture

@@ -13,8 +13,10 @@ from unittest import mock
 
 from safetensors.torch import load_file
 
+from bioforge.data import bios, store
+from bioforge.data.store import DataInfo
 from bioforge.models.catalog import Task
-from bioforge.paths import Home
+from bioforge.paths import Home, assets
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.start import new_run
 
@@ -95,3 +97,37 @@ def in_hub_cache(source: Path, repository: str, home: Home) -> Path:
         shutil.copy2(path, blob)
         (snapshot / path.name).symlink_to(Path("..") / ".." / "blobs" / path.name)
     return snapshot
+
+
+def write_tiny_gpt2(folder: Path) -> Path:
+    """GPT-2 with two layers and a vocabulary of 600, trained on nothing."""
+    import torch
+    from tokenizers import ByteLevelBPETokenizer
+    from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+    folder.mkdir()
+    texts = bios.read_bios(assets() / "dj_bios.csv").texts
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(texts, vocab_size=600, special_tokens=["<|endoftext|>"], show_progress=False)
+    bpe.save_model(str(folder))
+    tokenizer: Any = GPT2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=256,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def forty_bios(home: Home) -> DataInfo:
+    """Forty of the bundled biographies, as data set `djs`."""
+    path = assets() / "dj_bios.csv"
+    read = bios.read_bios(path)
+    return store.add(home, "djs", "bios", store.rows_of_bios(read)[:40], path, read)

@@ -282,7 +282,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_rows(
     code = work(run)
     (failed,) = of_kind(run, Failed)
     assert code == 2
-    assert "Lower learning_rate" in failed.message and "Rows of the data" in failed.message
+    assert "lower learning_rate" in failed.message and "Rows of the data" in failed.message
     assert run.state().status == "failed"
 
 

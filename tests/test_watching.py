@@ -70,7 +70,7 @@ def test_a_process_that_never_speaks_does_not_hang_the_watcher(run: RunFolder) -
 
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.7)"])
     created = psutil.Process(child.pid).create_time()
-    write_json(run.launch, {"pid": child.pid, "created": created, "time": time.time(), "command": []})
+    write_json(run.launch, {"pid": child.pid, "created": created, "said": 0, "command": []})
     assert run.state().status == "starting"
     # The child is not waited for: it stays a zombie of this very process.
     assert isinstance(follow(run, JsonView(lambda _: None)), Failed)
@@ -80,7 +80,7 @@ def test_a_process_that_never_speaks_does_not_hang_the_watcher(run: RunFolder) -
 def test_a_process_number_used_again_is_not_the_worker(run: RunFolder) -> None:
     import os
 
-    write_json(run.launch, {"pid": os.getpid(), "created": 1.0, "time": time.time(), "command": []})
+    write_json(run.launch, {"pid": os.getpid(), "created": 1.0, "said": 0, "command": []})
     assert run.state().status == "interrupted"
 
 

@@ -52,6 +52,8 @@ class ModelInfo:
     licence: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     parameters: list[Parameter] = field(default_factory=list)
+    seconds: float = 0.0
+    """Wall time of the training."""
 
 
 def publish(home: Home, source: Path, info: ModelInfo, *, replace: bool = False) -> Path:
@@ -115,6 +117,11 @@ def listing(home: Home, task: Task | None = None) -> tuple[list[ModelInfo], list
             damaged.append(str(error))
     chosen = [item for item in infos if task is None or item.task == task]
     return sorted(chosen, key=lambda item: item.created, reverse=True), damaged
+
+
+def made_by(home: Home, run: str) -> ModelInfo | None:
+    """The model that `run` was published as, under whatever name it has now."""
+    return next((model for model in listing(home)[0] if model.run == run), None)
 
 
 def default_model(home: Home, task: Task) -> str:

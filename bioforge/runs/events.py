@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import operator
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -145,15 +147,13 @@ def encode(event: Event) -> str:
 
 def decode(line: str) -> Event:
     """Raises ValueError for a line that is no event."""
-    values = json.loads(line)
-    if not isinstance(values, dict) or values.get("event") not in TYPES:
-        raise ValueError(f"not an event: {line[:80]!r}")
-    kind = TYPES[values.pop("event")]
-    known = _FIELDS[kind.kind]
     try:
+        values = json.loads(line)
+        kind = TYPES[values.pop("event")]
+        known = _FIELDS[kind.kind]
         return kind(**{name: _typed(known[name], value) for name, value in values.items() if name in known})
-    except TypeError as error:
-        raise ValueError(f"not a {kind.kind} event: {error}") from error
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not an event: {line[:80]!r} ({error})") from error
 
 
 def _plain(value: Any) -> Any:
@@ -169,6 +169,8 @@ def _typed(kind: str, value: Any) -> Any:
         return float(value)
     if kind == "dict[str, float]":
         return {key: float(item) for key, item in value.items()}
+    if kind == "int":
+        return operator.index(value)
     return value
 
 
@@ -176,17 +178,21 @@ Emit = Callable[[Event], None]
 
 
 class EventWriter:
-    """Appends events, each flushed as a whole line; a line a crash cut short is closed first."""
+    """Appends events as whole lines; a line a crash cut short is closed first.
+
+    What a full disk refuses waits here and is written before the next event: training goes on meanwhile.
+    """
 
     def __init__(self, path: Path) -> None:
         cut = path.exists() and path.stat().st_size > 0 and not _ends_with_newline(path)
-        self._stream = path.open("a", encoding="utf-8")
-        if cut:
-            self._stream.write("\n")
+        self._stream = path.open("ab", buffering=0)
+        self._waiting = b"\n" if cut else b""
 
     def __call__(self, event: Event) -> None:
-        self._stream.write(encode(event) + "\n")
-        self._stream.flush()
+        self._waiting += encode(event).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while self._waiting:
+                self._waiting = self._waiting[self._stream.write(self._waiting) :]
 
     def close(self) -> None:
         self._stream.close()

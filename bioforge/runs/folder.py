@@ -136,6 +136,14 @@ class RunFolder:
             return False
         return True
 
+    @property
+    def home(self) -> Home:
+        return Home(self.path.parent.parent)
+
+    def launch_lock(self) -> FileLock:
+        """Held while a worker is started, so that of two launches at once one sees the other."""
+        return FileLock(self.path / "launch.lock", mode=0o644)
+
     def lock(self) -> FileLock:
         """Held by the worker for as long as it lives; the system drops it with the process."""
         return FileLock(self.path / "lock", mode=0o644)
@@ -200,13 +208,19 @@ class RunFolder:
         return _edges(self.events)[3]
 
     def _is_launching(self) -> bool:
-        """Between its launch and its first word a worker is a process without the lock."""
+        """Between its launch and its first word a worker is a process without the lock.
+
+        Its first word is told by the size of the events file: clocks are set back.
+        """
         try:
             launch = read_json(self.launch)
-            spoken = self.events.stat().st_mtime if self.events.exists() else 0.0
-            return spoken < launch["time"] and _is_process(launch["pid"], launch["created"])
+            return self.said() == launch["said"] and _is_process(launch["pid"], launch["created"])
         except (OSError, ValueError, KeyError):
             return False
+
+    def said(self) -> int:
+        """Bytes of events so far."""
+        return self.events.stat().st_size if self.events.exists() else 0
 
     def history(self) -> list[Event]:
         return read_all(self.events)

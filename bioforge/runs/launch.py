@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,10 +64,15 @@ def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Pop
 
     Raises UserError where a worker already has it.
     """
-    if run.is_active():
-        raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
-    processes = processes or processes_of(run)
+    with run.launch_lock():
+        if run.is_active():
+            raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
+        return _start(run, processes or processes_of(run))
+
+
+def _start(run: RunFolder, processes: Processes) -> subprocess.Popen[bytes]:
     run.control.write_text("", encoding="utf-8")
+    said = run.said()
     command = processes.command(run)
     environment = {
         **_KEEP_FREED_MEMORY,
@@ -96,7 +100,7 @@ def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Pop
         {
             "pid": process.pid,
             "created": created,
-            "time": time.time(),
+            "said": said,
             "command": command,
             "processes": asdict(processes),
         },

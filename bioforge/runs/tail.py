@@ -15,8 +15,12 @@ class Tail:
 
     def poll(self) -> list[bytes]:
         try:
-            if self._path.stat().st_size == self._offset:
+            size = self._path.stat().st_size
+            if size == self._offset:
                 return []
+            if size < self._offset:
+                # Cut short by someone: what comes now begins in front of where we were.
+                self._offset, self._rest = 0, b""
             with self._path.open("rb") as stream:
                 stream.seek(self._offset)
                 chunk = stream.read()

@@ -45,6 +45,8 @@ class Progress:
     """Training time of the current epoch, validation and samples not counted."""
     seconds: float = 0.0
     """Wall time of all sessions of this run."""
+    tokens_per_pass: int = 0
+    """The most tokens of one forward pass since memory ran out; 0 where it never did."""
 
 
 @contextlib.contextmanager
@@ -99,7 +101,7 @@ def is_whole(checkpoint: Path) -> bool:
             (checkpoint / name).stat().st_size == size and sha256_of(checkpoint / name) == digest
             for name, (size, digest) in manifest.items()
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         return False
 
 
@@ -154,8 +156,11 @@ def processes_of(checkpoint: Path) -> int:
     return len(list(checkpoint.glob("rng-*.safetensors")))
 
 
-def restore_rng(checkpoint: Path, rank: int) -> None:
-    state = load_file(checkpoint / f"rng-{rank}.safetensors")
+def read_rng(checkpoint: Path, rank: int) -> Tensors:
+    return load_file(checkpoint / f"rng-{rank}.safetensors")
+
+
+def set_rng_state(state: Tensors) -> None:
     torch.set_rng_state(state["cpu"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])

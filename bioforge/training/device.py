@@ -61,11 +61,13 @@ def memory_slack() -> int:
 
 
 def release_freed_memory() -> None:
-    """Hand freed memory back to the system, where it is glibc's to give.
+    """Hand freed memory back to the system, where it is the GPU's or glibc's to give.
 
     Batches of ever other lengths leave holes between the blocks in use, and without this resident memory
     grows for hours (docs/decisions/0005-memory.md).
     """
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -18,7 +18,6 @@ from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
 from bioforge.models.bases import LocalBase, read_config, reading_limit
 from bioforge.models.loading import load_model, load_tokenizer, quiet
-from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 from bioforge.training.objective import Encoded, Judging, Objective, Writing
@@ -66,10 +65,6 @@ def versions() -> dict[str, str]:
     return {"bioforge": __version__, "python": platform.python_version(), **found}
 
 
-def home_of(run: RunFolder) -> Home:
-    return Home(run.path.parent.parent)
-
-
 def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     """Load what the run asks for; weights come from `checkpoint` where there is one, else from the base.
 
@@ -78,7 +73,7 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     Raises UserError where data, base or model do not fit.
     """
     recipe, base, asked = run.recipe(), run.base(), run.data()
-    data = data_store.load(home_of(run), asked["name"])
+    data = data_store.load(run.home, asked["name"])
     if data.info.fingerprint != asked["fingerprint"]:
         raise UserError(
             f"data set '{asked['name']}' is not the one this run began with; import the original again"

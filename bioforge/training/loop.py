@@ -29,11 +29,12 @@ from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, War
 from bioforge.training import checkpoint, device
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job
+from bioforge.training.memory import is_out_of_memory
 from bioforge.training.objective import Example
 from bioforge.training.optimizer import adamw, learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
 from bioforge.training.team import Shared, Team
-from bioforge.training.validation import score, validate
+from bioforge.training.validation import MAX_TOKENS, score, validate
 
 T = TypeVar("T")
 
@@ -44,6 +45,12 @@ class Outcome:
 
     stopped: bool
     reason: str
+
+
+_DIVERGED = (
+    "the last good checkpoint is kept, but from there the same would happen: "
+    "start anew with a lower learning_rate"
+)
 
 
 class DivergedError(UserError):
@@ -94,7 +101,7 @@ class Loop:
         checkpoint.load_optimizer(self.compute, self.optimizer.optimizer, saved)
         before = checkpoint.processes_of(saved)
         if before == self.team.size:
-            checkpoint.restore_rng(saved, self.team.rank)
+            checkpoint.set_rng_state(checkpoint.read_rng(saved, self.team.rank))
         else:
             self.emit(
                 Warning(
@@ -129,7 +136,7 @@ class Loop:
                     break
                 if validated:
                     self._save()
-        self._keep_last_if_wanted()
+        self._conclude()
         at_limit = self.recipe.max_steps and self.total == self.recipe.max_steps
         return Outcome(False, "max_steps" if at_limit else "last epoch")
 
@@ -138,7 +145,7 @@ class Loop:
         return Outcome(True, "asked to stop")
 
     def _give_up(self) -> Outcome:
-        self._keep_last_if_wanted()
+        self._conclude()
         return Outcome(False, f"no better validation in {self.progress.validations_without_best}")
 
     def _remaining_steps(self) -> Iterator[list[Batch]]:
@@ -163,14 +170,16 @@ class Loop:
         rate = learning_rate(recipe, progress.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self._gradients(examples, targets)
+        loss = self._in_memory(
+            lambda: self._gradients(examples, targets), lambda: self._largest_pass(examples)
+        )
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
         value, gradient = loss.item(), norm.item()
         if not math.isfinite(value) or not math.isfinite(gradient):
             rows = sorted(example.row for batch in examples for example in batch)
             raise DivergedError(
-                f"at step {progress.step + 1} the loss is {value} and the gradient norm {gradient}; the last good "
-                f"checkpoint is kept. Lower learning_rate. Rows of the data in that batch: {rows[:32]}"
+                f"at step {progress.step + 1} the loss is {value} and the gradient norm {gradient}; {_DIVERGED}. "
+                f"Rows of the data in that batch: {', '.join(map(str, rows))}"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -185,6 +194,36 @@ class Loop:
         )
         if progress.step % recipe.log_every == 0 or progress.step == self.total:
             self._report_step(rate, gradient)
+
+    def _in_memory(self, attempt: Callable[[], T], largest: Callable[[], int]) -> T:
+        """`attempt`; where memory runs out, once more from its start with forward passes of half the size.
+
+        `largest` gives the tokens of its largest pass of several texts, 0 where each text has its own.
+        """
+        while True:
+            random = checkpoint.rng_state()
+            try:
+                return attempt()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.team.size > 1:
+                    raise  # several processes would no longer meet as often
+                tokens = largest()
+                if not tokens:
+                    raise UserError(
+                        f"at step {self.progress.step + 1} memory is too small for a single text; end other "
+                        "programs, lower max_length or choose a smaller base"
+                    ) from error
+            # Only here, with the error gone, is the memory of the failed pass free.
+            self.optimizer.zero_grad(set_to_none=True)
+            device.release_freed_memory()
+            checkpoint.set_rng_state(random)
+            self.progress.tokens_per_pass = tokens // 2
+            self.emit(
+                Warning(
+                    message=f"out of memory at step {self.progress.step + 1}: from here a forward pass takes at most "
+                    f"{tokens // 2:,} tokens instead of {tokens:,}; the batch of a step stays what it was"
+                )
+            )
 
     def _keep_memory_in_bounds(self) -> None:
         if self.accelerator.device.type == "cpu" and device.memory_bytes("cpu") > self.memory_limit:
@@ -219,11 +258,23 @@ class Loop:
 
     def _parts(self, batch: list[Example]) -> list[list[Example]]:
         """`batch` itself, or pieces of like length where it is too much for one forward pass."""
-        limit = self.recipe.tokens_per_pass or device.tokens_per_pass(self.accelerator.device.type)
+        limit = self._tokens_per_pass()
         if self.job.objective.width(batch) * len(batch) <= limit:
             return [batch]
         widths = [self.job.objective.width([example]) for example in batch]
         return [[batch[index] for index in part] for part in in_order_of_length(widths, len(batch), limit)]
+
+    def _tokens_per_pass(self) -> int:
+        return (
+            self.progress.tokens_per_pass
+            or self.recipe.tokens_per_pass
+            or device.tokens_per_pass(self.accelerator.device.type)
+        )
+
+    def _largest_pass(self, examples: list[list[Example]]) -> int:
+        """Tokens, padding counted, of the largest forward pass of several texts; 0 where there is none."""
+        parts = [part for batch in examples for part in self._parts(batch) if len(part) > 1]
+        return max((self.job.objective.width(part) * len(part) for part in parts), default=0)
 
     def _report_step(self, rate: float, gradient: float) -> None:
         pace, progress = self.pace, self.progress
@@ -272,16 +323,11 @@ class Loop:
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
         """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
-        with self.accelerator.autocast():
-            metrics, probabilities = self._look(
-                partial(
-                    validate,
-                    objective=self.job.objective,
-                    rows=self.job.validation,
-                    batch_size=self.recipe.batch_size * 2,
-                    team=self.team,
-                )
-            )
+        longest = max(self.job.validation.lengths)
+        metrics, probabilities = self._in_memory(
+            lambda: self._validated(2 * self._validation_tokens()),
+            lambda: self._validation_tokens() if 2 * self._validation_tokens() > longest else 0,
+        )
         self.pace.validation_seconds = time.monotonic() - started
         return metrics, probabilities, self.pace.validation_seconds
 
@@ -289,6 +335,19 @@ class Loop:
         """Use the model as it stands; a model in shards is only whole where all processes look together."""
         found: T = self.compute(task) if self.shards else task(self.model)
         return found
+
+    def _validation_tokens(self) -> int:
+        """Half of what a pass of the validation may take: without gradients it needs half the memory."""
+        return min(MAX_TOKENS // 2, self._tokens_per_pass())
+
+    def _validated(self, max_tokens: int) -> tuple[dict[str, float], list[float]]:
+        job, batch_size = self.job, self.recipe.batch_size * 2
+        with self.accelerator.autocast():
+            return self._look(
+                lambda model: validate(
+                    model, job.objective, job.validation, batch_size, max_tokens, self.team
+                )
+            )
 
     def _validate_base(self) -> None:
         """What the base scores before any training: the figure every later one is compared with."""
@@ -310,7 +369,7 @@ class Loop:
         metrics, probabilities, seconds = self._measure()
         if not math.isfinite(metrics["loss"]):
             raise DivergedError(
-                f"at step {progress.step} the validation loss is {metrics['loss']}; lower learning_rate"
+                f"at step {progress.step} the validation loss is {metrics['loss']}; {_DIVERGED}"
             )
         value = score(metrics)
         best = progress.best_score is None or value > progress.best_score
@@ -345,10 +404,12 @@ class Loop:
             with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
                 self.job.save_model(folder, state)
 
-    def _keep_last_if_wanted(self) -> None:
+    def _conclude(self) -> None:
+        """Keep the last weights where they are wanted, and where it stands: publishing may be cut off too."""
         if self.recipe.keep == "last":
             self._save_best()
             self.progress.best_step = self.progress.step
+        self._save()
 
     def _out_of_patience(self) -> bool:
         return 0 < self.recipe.patience <= self.progress.validations_without_best
@@ -377,7 +438,9 @@ class Loop:
         )
         try:
             (text,) = self._look(write)
-        except UserError as error:
+        except (UserError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, UserError) and not is_out_of_memory(error):
+                raise
             self.emit(Warning(message=f"no sample: {error}"))
             return
         self.emit(Sample(step=progress.step, prompt=prompt, text=text.text, ended=text.ended))
@@ -405,11 +468,18 @@ class Loop:
         return stop
 
     def _save(self) -> None:
-        """Write a checkpoint; a disk that refuses costs this checkpoint, not the run."""
+        """Write a checkpoint; a disk that refuses costs this checkpoint, not the run.
+
+        Raises DivergedError, with nothing written, where the weights are no numbers any more.
+        """
         progress = self.progress
+        weights = self._weights()
+        learnt = self.model.parameters() if weights is None else weights.values()
+        if not all(bool(tensor.isfinite().all()) for tensor in learnt):
+            raise DivergedError(f"at step {progress.step} there are weights that are no numbers; {_DIVERGED}")
         progress.seconds = self.seconds_before + time.monotonic() - self.began
         started = time.monotonic()
-        weights, rng = self._weights(), self.team.tell(checkpoint.rng_state())
+        rng = self.team.tell(checkpoint.rng_state())
         optimizer = checkpoint.optimizer_state(self.compute, self.optimizer.optimizer)
         self.last_saved = time.monotonic()
         if self.team.rank > 0:

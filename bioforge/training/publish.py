@@ -11,20 +11,20 @@ from bioforge.models.loading import load_model
 from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
 from bioforge.training.checkpoint import Progress
-from bioforge.training.job import Job, home_of, versions
+from bioforge.training.job import Job, versions
 from bioforge.training.validation import validate
 
 _ENOUGH_TO_CHOOSE_BY = 200
 """Validation sentences; among fewer, the best threshold is mostly luck, and 0.5 stays."""
 
 
-def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, dict[str, float]]:
-    """Put the kept weights into the store; returns the model's name and its validation metrics.
+def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
+    """Put the kept weights into the store; returns what the store says of them.
 
     They are loaded afresh and computed in float32, as every later user will, so the figures on the model
     are those of the model. A judge's threshold is chosen here.
     """
-    home, asked, recipe = home_of(job.run), job.run.info(), job.recipe
+    home, asked, recipe = job.run.home, job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
     metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2)
     threshold = None
@@ -56,6 +56,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, di
         licence=base.licence if base else "",
         versions=versions(),
         parameters=parameters_of(model),
+        seconds=progress.seconds,
     )
     store.publish(home, job.run.best, info, replace=asked.replace)
-    return name, metrics
+    return info

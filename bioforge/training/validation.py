@@ -12,13 +12,18 @@ from bioforge.models.batching import in_order_of_length
 from bioforge.training.objective import Encoded, Judging, Objective
 from bioforge.training.team import ALONE, Team
 
-_MAX_TOKENS = 4096
+MAX_TOKENS = 4096
 """In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
 
 
 @torch.no_grad()
 def validate(
-    model: PreTrainedModel, objective: Objective, rows: Encoded, batch_size: int, team: Team = ALONE
+    model: PreTrainedModel,
+    objective: Objective,
+    rows: Encoded,
+    batch_size: int,
+    max_tokens: int = MAX_TOKENS,
+    team: Team = ALONE,
 ) -> tuple[dict[str, float], list[float]]:
     """Metrics over all of `rows`, and for judges each row's probability of being acceptable.
 
@@ -29,25 +34,26 @@ def validate(
     model.eval()
     total, targets = 0.0, 0
     probabilities: dict[int, float] = {}
-    batches = in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS)
-    for turn in range(0, len(batches), team.size):
-        # All processes compute as often; who has no batch left repeats the last one for nothing.
-        batch = batches[min(turn + team.rank, len(batches) - 1)]
-        examples = [rows.examples[index] for index in batch]
-        counts = turn + team.rank < len(batches)
-        if isinstance(objective, Judging):
-            scores = objective.logits(model, examples, model.device).log_softmax(-1).tolist()
-            loss = -sum(row[example.label] for row, example in zip(scores, examples, strict=True))
+    batches = in_order_of_length(rows.lengths, batch_size, max_tokens)
+    try:
+        for turn in range(0, len(batches), team.size):
+            # All processes compute as often; who has no batch left repeats the last one for nothing.
+            batch = batches[min(turn + team.rank, len(batches) - 1)]
+            examples = [rows.examples[index] for index in batch]
+            counts = turn + team.rank < len(batches)
+            if isinstance(objective, Judging):
+                scores = objective.logits(model, examples, model.device).log_softmax(-1).tolist()
+                loss = -sum(row[example.label] for row, example in zip(scores, examples, strict=True))
+                if counts:
+                    good = (math.exp(good) for _, good in scores)
+                    probabilities |= dict(zip(batch, good, strict=True))
+            else:
+                loss = objective.loss_sum(model, examples, model.device).item()
             if counts:
-                probabilities |= {
-                    index: math.exp(good) for index, (_, good) in zip(batch, scores, strict=True)
-                }
-        else:
-            loss = objective.loss_sum(model, examples, model.device).item()
-        if counts:
-            total += loss
-            targets += sum(objective.targets(example) for example in examples)
-    model.train(was_training)
+                total += loss
+                targets += sum(objective.targets(example) for example in examples)
+    finally:
+        model.train(was_training)
     parts = team.tell((total, targets, probabilities))
     mean = sum(total for total, _, _ in parts) / sum(targets for _, targets, _ in parts)
     if not isinstance(objective, Judging):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -13,7 +14,9 @@ from types import FrameType
 from filelock import Timeout
 
 from bioforge.errors import ExitCode, UserError
-from bioforge.files import remove_folder
+from bioforge.files import recover, remove_folder, remove_unfinished
+from bioforge.models import store
+from bioforge.models.store import ModelInfo
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import (
     Emit,
@@ -27,10 +30,12 @@ from bioforge.runs.events import (
     Warning,
 )
 from bioforge.runs.folder import RunFolder
+from bioforge.training.memory import is_out_of_memory
 
 _LOCK_WAIT_S = 5
 _kept: list[object] = []
 """Taking a process group down can hang: Python waits for gloo's threads, and they for Python's lock."""
+_OUT_OF_MEMORY = "out of memory; end other programs, lower max_length or choose a smaller base, then resume"
 
 
 class _StopFlag:
@@ -57,7 +62,7 @@ def main(arguments: list[str]) -> int:
         return ExitCode.USAGE
     run = RunFolder(Path(arguments[0]).absolute())
     stop = _StopFlag()
-    if int(os.environ.get("RANK", "0")) > 0:
+    if _rank() > 0:
         # The first process speaks for all; torchrun ends the others with it.
         return _attempt(run, _say_nothing, stop)
     lock = run.lock()
@@ -77,6 +82,11 @@ def main(arguments: list[str]) -> int:
         lock.release()
 
 
+def _rank() -> int:
+    """This process's number where several do one run, as torchrun tells it."""
+    return int(os.environ.get("RANK", "0"))
+
+
 def _say_nothing(_event: Event) -> None:
     pass
 
@@ -84,32 +94,10 @@ def _say_nothing(_event: Event) -> None:
 def _attempt(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     try:
         return _work(run, emit, stop)
-    except UserError as error:
-        emit(Failed(step=run.state().step, message=str(error)))
-        return ExitCode.USAGE
-    except OSError as error:
-        traceback.print_exc()
-        emit(Failed(step=run.state().step, message=f"cannot write or read: {error}; make room, then resume"))
-        return ExitCode.USAGE
-    except MemoryError:
-        emit(Failed(step=run.state().step, message=_out_of_memory()))
-        return ExitCode.USAGE
     except Exception as error:
-        traceback.print_exc()
-        message = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
-        if "out of memory" in message or "can't allocate memory" in message:
-            emit(Failed(step=run.state().step, message=_out_of_memory()))
-            return ExitCode.USAGE
-        if _lost_a_process(error):
-            emit(
-                Failed(
-                    step=run.state().step,
-                    message=f"another process of this run ended (details in {run.log}); resume to go on",
-                )
-            )
-            return ExitCode.USAGE
-        emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})", fault=True))
-        return ExitCode.FAULT
+        failed = _failure(run, error)
+        emit(failed)
+        return ExitCode.FAULT if failed.fault else ExitCode.USAGE
 
 
 def _lost_a_process(error: Exception) -> bool:
@@ -117,12 +105,38 @@ def _lost_a_process(error: Exception) -> bool:
     return "by peer" in str(error) or type(error).__name__ in ("DistBackendError", "DistNetworkError")
 
 
-def _out_of_memory() -> str:
-    return "out of memory; halve batch_size and double accumulate (the result stays the same), or lower max_length"
+def _failure(run: RunFolder, error: Exception) -> Failed:
+    """What to say of `error`; what a user cannot read is kept in the log."""
+    step = run.state().step
+    if isinstance(error, UserError):
+        return Failed(step=step, message=str(error))
+    with contextlib.suppress(OSError):  # the log lies on the disk that is full
+        traceback.print_exception(error)
+    if is_out_of_memory(error):
+        return Failed(step=step, message=_OUT_OF_MEMORY)
+    if isinstance(error, OSError):
+        return Failed(step=step, message=f"cannot write or read: {error}; make room, then resume")
+    if _lost_a_process(error):
+        message = f"another process of this run ended (details in {run.log}); resume to go on"
+        return Failed(step=step, message=message)
+    said = str(error).splitlines()[0] if str(error) else "no message"
+    return Failed(step=step, message=f"{type(error).__name__}: {said} (details in {run.log})", fault=True)
 
 
 def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
-    began = time.monotonic()
+    began, first = time.monotonic(), _rank() == 0
+    published = store.made_by(run.home, run.name)
+    if published:
+        # Publishing is what ends a run; the worker died, or its word was lost, after that.
+        if first:
+            _finish(
+                run, emit, published, run.state().step, published.seconds, "published before it could say so"
+            )
+        return ExitCode.OK
+    if first:
+        recover(run.best)
+        remove_unfinished(run.path, run.best.name)
+        remove_unfinished(run.checkpoints)
     emit(Preparing(stage="loading torch"))
     # Loading by the first process alone loses track of a new head's weights (accelerate 1.15).
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
@@ -170,26 +184,30 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
         )
     )
     outcome = loop.run()
-    if loop.team.rank > 0:
+    if not first:
         return ExitCode.OK
     if outcome.stopped:
         emit(Stopped(step=progress.step, reason=outcome.reason))
         return ExitCode.OK
     emit(Preparing(stage="saving the model"))
-    model, metrics = publish(job, progress, accelerator.device)
+    model = publish(job, progress, accelerator.device)
     seconds = loop.seconds_before + time.monotonic() - began
+    _finish(run, emit, model, progress.step, seconds, outcome.reason)
+    return ExitCode.OK
+
+
+def _finish(run: RunFolder, emit: Emit, model: ModelInfo, step: int, seconds: float, reason: str) -> None:
+    remove_folder(run.checkpoints)
     emit(
         Finished(
-            step=progress.step,
-            best_step=progress.best_step,
-            metrics=metrics,
-            model=model,
+            step=max(step, model.step),
+            best_step=model.step,
+            metrics=model.metrics,
+            model=model.name,
             seconds=seconds,
-            reason=outcome.reason,
+            reason=reason,
         )
     )
-    remove_folder(run.checkpoints)
-    return ExitCode.OK
 
 
 if __name__ == "__main__":
