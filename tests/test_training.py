@@ -195,7 +195,7 @@ def test_a_damaged_checkpoint_is_passed_over(home: Home, sentences: DataInfo, ti
         work_until(run, step)
     newest, _ = checkpoint.newest(run.checkpoints)
     assert newest is not None
-    file = newest / "model" / "model.safetensors"
+    file = newest / "weights.safetensors"
     raw = bytearray(file.read_bytes())
     raw[-5] ^= 1
     file.write_bytes(bytes(raw))

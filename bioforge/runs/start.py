@@ -14,6 +14,7 @@ from bioforge.models.bases import (
     LocalBase,
     check_family,
     default_base,
+    layer_count,
     length_limit,
     read_config,
     resolve,
@@ -23,6 +24,7 @@ from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs import folder, recipe
 from bioforge.runs.folder import RunFolder
+from bioforge.runs.freezing import parse_freeze
 from bioforge.runs.recipe import Recipe
 
 _SHORTEST = 8
@@ -69,6 +71,7 @@ def new_run(
     local = resolve(home, base)
     check_family(local, task)
     _check_length(chosen, local)
+    _check_treatment(chosen, local)
     train_and_validation(loaded, chosen.validation_fraction, chosen.seed, chosen.official_validation)
     if model is not None:
         check_name(model, "model")
@@ -90,3 +93,19 @@ def _check_length(recipe: Recipe, base: LocalBase) -> None:
         raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
     if 0 < recipe.max_length < _SHORTEST:
         raise UserError(f"max_length={recipe.max_length} leaves no room for a text; the least is {_SHORTEST}")
+
+
+def _check_treatment(recipe: Recipe, base: LocalBase) -> None:
+    layers = layer_count(read_config(base.folder))
+    frozen = parse_freeze(recipe.freeze, layers)
+    if recipe.lora_rank and len(frozen.layers) == layers:
+        raise UserError(f"freeze={recipe.freeze} leaves no layer for the adapters that lora_rank asks for")
+    if (
+        recipe.task == "bios"
+        and recipe.special_tokens == "tutorial"
+        and (frozen.embeddings or recipe.lora_rank)
+    ):
+        raise UserError(
+            "special_tokens=tutorial adds tokens whose embeddings freeze=embeddings and lora_rank would leave "
+            "untrained; set special_tokens=native"
+        )

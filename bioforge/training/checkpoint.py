@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from torch import nn
 
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+from bioforge.training.treatments import trained
 
 _KEPT = 2
 _MANIFEST = "manifest.json"
@@ -50,7 +51,7 @@ def disk_errors() -> Iterator[None]:
 
 def save(
     folder: Path,
-    model: PreTrainedModel,
+    model: nn.Module,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     rng: dict[str, Any],
@@ -65,7 +66,7 @@ def save(
             return target
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
-        model.save_pretrained(staging / "model")
+        save_file(_learnt(model), staging / "weights.safetensors")
         _save_optimizer(optimizer, staging / "optimizer.safetensors")
         save_file(rng, staging / "rng.safetensors")
         write_json(staging / "progress.json", asdict(progress))
@@ -103,6 +104,18 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
 
 def read_progress(checkpoint: Path) -> Progress:
     return Progress(**read_json(checkpoint / "progress.json"))
+
+
+def _learnt(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What training changes; everything else is the base's."""
+    return {name: parameter.detach().contiguous() for name, parameter in trained(model).items()}
+
+
+@torch.no_grad()
+def load_weights(model: nn.Module, checkpoint: Path) -> None:
+    weights = load_file(checkpoint / "weights.safetensors")
+    for name, parameter in trained(model).items():
+        parameter.copy_(weights[name])
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:

@@ -24,10 +24,10 @@ class _HeadLoss(torch.autograd.Function):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Summed loss, and the loss at each position `(n,)`, for `hidden (n, d)`, `weight (v, d)` and `labels (n,)`."""
         inputs, matrix = hidden.to(dtype), weight.to(dtype)
-        learning = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        learning, learning_weight = any(ctx.needs_input_grad[:2]), ctx.needs_input_grad[1]
         losses = torch.empty(len(labels), device=hidden.device)
         grad_hidden = torch.empty_like(inputs)
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learning else weight
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if learning_weight else None
         # Everything below works in place: fresh memory of this size is slow to come by on a CPU.
         narrow = torch.empty(min(_CHUNK, len(labels)), len(weight), dtype=dtype, device=hidden.device)
         wide = torch.empty_like(narrow, dtype=torch.float32)
@@ -44,16 +44,19 @@ class _HeadLoss(torch.autograd.Function):
                 logits.div_(total).scatter_add_(1, target, torch.full_like(total, -1.0))
                 slope = narrow[:rows].copy_(logits)
                 torch.mm(slope, matrix, out=grad_hidden[part])
-                grad_weight += torch.mm(slope.T, inputs[part])
+                if grad_weight is not None:
+                    grad_weight += torch.mm(slope.T, inputs[part])
         if learning:
-            ctx.save_for_backward(grad_hidden.to(hidden.dtype), grad_weight.to(weight.dtype))
+            ctx.save_for_backward(
+                grad_hidden.to(hidden.dtype), None if grad_weight is None else grad_weight.to(weight.dtype)
+            )
         ctx.mark_non_differentiable(losses)
         return losses.sum(), losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None, None, None]:
         grad_hidden, grad_weight = ctx.saved_tensors
-        return grad_hidden * grads[0], grad_weight * grads[0], None, None
+        return grad_hidden * grads[0], None if grad_weight is None else grad_weight * grads[0], None, None
 
 
 def is_plain(model: PreTrainedModel) -> bool:

@@ -1,0 +1,342 @@
+"""Freezing, adapters, gradient checkpointing: what they change, and what they must not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
+
+from bioforge.data.store import DataInfo
+from bioforge.errors import UserError
+from bioforge.paths import Home
+from bioforge.runs.freezing import Frozen, parse_freeze
+from bioforge.runs.recipe import Recipe
+from bioforge.training import checkpoint, head, job
+from bioforge.training.optimizer import adamw
+from bioforge.training.treatments import merged, stack, trained, treat
+from tests.helpers import make_run, same_weights, weights, work, work_until
+
+LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32", "sample_every": 0}
+IGNORED = -100
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Llama with three layers and an output layer of its own, trained on nothing."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("bases") / "tiny-llama"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.eos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def loaded(folder: Path, recipe: Recipe) -> PreTrainedModel:
+    factory: Any = AutoModelForCausalLM if recipe.task == "bios" else AutoModelForSequenceClassification
+    torch.manual_seed(0)
+    model: PreTrainedModel = factory.from_pretrained(folder)
+    treat(model, recipe)
+    return model
+
+
+def batch(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(seed)
+    inputs = torch.randint(1, 600, (3, 40))
+    return inputs, torch.nn.functional.pad(inputs[:, 1:], (0, 1), value=IGNORED)
+
+
+def loss_of(model: PreTrainedModel) -> torch.Tensor:
+    inputs, labels = batch()
+    return head.language_model_loss(model, inputs, None, labels, IGNORED)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "embeddings", "layers"),
+    [
+        ("none", False, set()),
+        ("embeddings", True, set()),
+        ("embeddings,0-5", True, {0, 1, 2, 3, 4, 5}),
+        ("0-3, 7", False, {0, 1, 2, 3, 7}),
+        ("11", False, {11}),
+    ],
+)
+def test_what_to_freeze_is_read(text: str, embeddings: bool, layers: set[int]) -> None:
+    assert parse_freeze(text, 12) == Frozen(embeddings, frozenset(layers))
+
+
+@pytest.mark.parametrize("text", ["", "all", "embeddings,none", "3-1", "-2", "1-", "0-x", "0,,1", "1.5"])
+def test_what_cannot_be_frozen_is_named(text: str) -> None:
+    with pytest.raises(UserError, match="expected none, embeddings, layers"):
+        parse_freeze(text, None)
+
+
+def test_a_run_that_cannot_be_treated_so_is_refused_before_it_starts(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"freeze": "0-2"}, "the base has 2 layers, 0 to 1"),
+        ({"freeze": "first"}, "not 'first'"),
+        ({"freeze": "0-1", "lora_rank": 2}, "no layer for the adapters"),
+        ({"freeze": "embeddings", "special_tokens": "tutorial"}, "special_tokens=native"),
+        ({"lora_rank": 4, "special_tokens": "tutorial"}, "special_tokens=native"),
+    ]
+    for settings, said in refused:
+        with pytest.raises(UserError, match=said):
+            make_run(home, "bios", "djs", tiny_gpt2, **settings)
+    assert not list(home.runs.glob("*"))
+
+
+@pytest.mark.parametrize("task", ["bios", "cola"])
+def test_frozen_parts_keep_every_bit_and_the_others_learn(
+    task: Any, home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path
+) -> None:
+    base, data = (tiny_gpt2, "djs") if task == "bios" else (tiny_bert, "sentences")
+    run = make_run(home, task, data, base, freeze="embeddings,0", max_length=32, epochs=1, **LAST)
+    assert work(run) == 0
+    before, after = weights(base), weights(run.best)
+    # The judge's base was saved with another head, whose encoder bears the same name.
+    common = before.keys() & after.keys()
+    unchanged = {name for name in common if torch.equal(before[name], after[name])}
+    expected = {
+        name for name in common if "embeddings" in name or ".wte" in name or ".wpe" in name or ".0." in name
+    }
+    assert unchanged == expected
+    assert len(expected) > 10 and len(common) > len(expected) + 10
+
+
+def test_the_tied_output_layer_is_frozen_with_the_embeddings_and_its_gradient_not_computed(
+    tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = loaded(tiny_gpt2, Recipe("bios"))
+    frozen = loaded(tiny_gpt2, Recipe("bios", freeze="embeddings"))
+    for model in (free, frozen):
+        model.eval()
+        torch.autograd.backward(loss_of(model))
+    output: Any = frozen.get_output_embeddings()
+    assert output.weight.grad is None and not output.weight.requires_grad
+    for name, parameter in trained(frozen).items():
+        wanted = free.get_parameter(name).grad
+        assert parameter.grad is not None and wanted is not None
+        assert torch.allclose(parameter.grad, wanted, atol=1e-6), name
+    assert trained(free).keys() - trained(frozen).keys() == {
+        "transformer.wte.weight",
+        "transformer.wpe.weight",
+    }
+
+
+def test_frozen_parts_of_other_architectures(tiny_llama: Path, tiny_bert: Path) -> None:
+    llama = loaded(tiny_llama, Recipe("bios", freeze="embeddings,1-2"))
+    assert stack(llama)[0] == "model.layers"
+    assert all(
+        ".layers.0." in name or name in {"model.norm.weight", "lm_head.weight"} for name in trained(llama)
+    )
+    bert = loaded(tiny_bert, Recipe("cola", freeze="embeddings,0-1"))
+    assert set(trained(bert)) == {
+        "bert.pooler.dense.weight",
+        "bert.pooler.dense.bias",
+        "classifier.weight",
+        "classifier.bias",
+    }
+
+
+def test_what_is_frozen_has_no_optimizer_state(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, freeze="embeddings,1", max_length=32, epochs=1, **LAST)
+    assert work_until(run, 2) == 0
+    newest, _ = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    learning = trained(job.prepare(run, newest).model)
+    with safe_open(newest / "optimizer.safetensors", framework="pt") as state:
+        moments = [name for name in state.keys() if name.endswith(".exp_avg")]  # noqa: SIM118
+    assert len(moments) == len(learning)
+    assert not any(".wte" in name or ".h.1." in name for name in learning)
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama", "tiny_bert"])
+def test_adapters_at_first_change_nothing_and_only_they_learn(
+    base: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(base)
+    task: Any = "cola" if base == "tiny_bert" else "bios"
+    plain = loaded(folder, Recipe(task)).eval()
+    adapted = loaded(folder, Recipe(task, lora_rank=4)).eval()
+    inputs, _ = batch()
+    assert torch.equal(plain(input_ids=inputs).logits, adapted(input_ids=inputs).logits)
+    if task == "bios":
+        assert head.is_plain(adapted)
+        assert loss_of(adapted).item() == pytest.approx(loss_of(plain).item(), rel=1e-6)
+    adapters = {name for name in trained(adapted) if ".lora_" in name}
+    # Each linear map of each layer has two: 4 in GPT-2, 7 in Llama, 6 in BERT.
+    assert len(adapters) == {"tiny_gpt2": 2 * 2 * 4, "tiny_llama": 2 * 3 * 7, "tiny_bert": 2 * 2 * 6}[base]
+    others = trained(adapted).keys() - adapters
+    assert {name.split(".")[-3 if "pooler" in name else 0] for name in others} <= {"pooler", "classifier"}
+    assert bool(others) == (task == "cola")
+
+
+def test_adapters_pass_frozen_layers_over(tiny_llama: Path) -> None:
+    model = loaded(tiny_llama, Recipe("bios", lora_rank=2, freeze="0-1"))
+    assert trained(model)
+    assert all(name.startswith("model.layers.2.") for name in trained(model))
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_adapters_are_added_by_the_rule_of_the_paper(base: str, request: pytest.FixtureRequest) -> None:
+    """W + alpha / r * B A, laid out as each architecture lays out its matrices."""
+    folder = request.getfixturevalue(base)
+    recipe = Recipe("bios", lora_rank=4, lora_alpha=12)
+    model = loaded(folder, recipe).eval()
+    torch.manual_seed(3)
+    for parameter in trained(model).values():
+        torch.nn.init.normal_(parameter, std=0.1)
+    name, _ = stack(model)
+    path = f"{name}.0.mlp.c_fc" if base == "tiny_gpt2" else f"{name}.0.mlp.up_proj"
+    module: Any = model.get_submodule(path)
+    down, up = module.lora_A["default"].weight, module.lora_B["default"].weight
+    delta = 12 / 4 * (up @ down)
+    expected = module.base_layer.weight + (delta.T if base == "tiny_gpt2" else delta)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    whole = merged(model)
+    assert torch.allclose(whole[f"{path}.weight"], expected, atol=1e-6)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    plain = loaded(folder, Recipe("bios")).eval()
+    assert whole.keys() == plain.state_dict().keys()
+    plain.load_state_dict(whole)
+    inputs, _ = batch()
+    assert torch.allclose(plain(input_ids=inputs).logits, model(input_ids=inputs).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("task", ["bios", "cola"])
+def test_a_model_trained_by_adapters_is_a_plain_one(
+    task: Any, home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path
+) -> None:
+    base, data = (tiny_gpt2, "djs") if task == "bios" else (tiny_bert, "sentences")
+    run = make_run(home, task, data, base, lora_rank=4, learning_rate=1e-2, max_length=32, epochs=1, **LAST)
+    assert work(run) == 0
+    folder = home.models / data
+    assert not list(folder.glob("adapter*"))
+    full = make_run(home, task, data, base, max_length=32, epochs=1, **LAST)
+    assert work(full) == 0
+    assert weights(folder).keys() == weights(full.best).keys()
+    assert json.loads((folder / "config.json").read_text()) == json.loads(
+        (full.best / "config.json").read_text()
+    )
+    before, after = weights(base), weights(folder)
+    layers = [name for name in before.keys() & after.keys() if ".1." in name and name.endswith("weight")]
+    assert any(not torch.equal(before[name], after[name]) for name in layers)
+    factory = "AutoModelForCausalLM" if task == "bios" else "AutoModelForSequenceClassification"
+    code = (
+        "import sys; sys.modules['peft'] = None\n"
+        f"from transformers import {factory}\n"
+        f"model, report = {factory}.from_pretrained({str(folder)!r}, output_loading_info=True)\n"
+        "assert not any(report.values()), report\n"
+        "import torch; print(model(input_ids=torch.arange(1, 20)[None]).logits.double().sum().item())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    model: Any = getattr(__import__("transformers"), factory).from_pretrained(run.best)
+    expected = model(input_ids=torch.arange(1, 20)[None]).logits.double().sum().item()
+    assert float(said.stdout) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lora_rank": 3, "lora_dropout": 0.2, "learning_rate": 1e-3},
+        {"freeze": "embeddings,0"},
+        {"gradient_checkpointing": True},
+    ],
+)
+@pytest.mark.parametrize("task", ["bios", "cola"])
+def test_treated_runs_resume_bit_for_bit(
+    task: Any,
+    settings: dict[str, Any],
+    home: Home,
+    djs: DataInfo,
+    sentences: DataInfo,
+    tiny_gpt2: Path,
+    tiny_bert: Path,
+) -> None:
+    base, data = (tiny_gpt2, "djs") if task == "bios" else (tiny_bert, "sentences")
+    common = {**LAST, **settings, "max_length": 32, "epochs": 2, "batch_size": 10}
+    straight = make_run(home, task, data, base, **common)
+    halting = make_run(home, task, data, base, **common)
+    assert work(straight) == 0
+    for step in (1, 3):
+        assert work_until(halting, step) == 0
+    assert work(halting) == 0
+    assert same_weights(straight.best, halting.best)
+
+
+def test_a_checkpoint_of_adapters_holds_no_more_than_they(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, lora_rank=1, max_length=32, epochs=1, **LAST)
+    assert work_until(run, 1) == 0
+    newest, _ = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    with safe_open(newest / "weights.safetensors", framework="pt") as file:
+        names = list(file.keys())
+    assert names and all(".lora_" in name for name in names)
+    size = sum(path.stat().st_size for path in newest.rglob("*"))
+    assert size < (tiny_gpt2 / "model.safetensors").stat().st_size / 2
+
+
+@pytest.mark.parametrize("freeze", ["none", "embeddings,0"])
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_computing_layers_again_changes_neither_loss_nor_gradients(
+    base: str, freeze: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(base)
+    models = [
+        loaded(folder, Recipe("bios", freeze=freeze, gradient_checkpointing=again)).train()
+        for again in (False, True)
+    ]
+    kept: list[int] = []
+    losses = []
+    for model in models:
+        saved: list[torch.Tensor] = []
+
+        def keep(tensor: torch.Tensor, saved: list[torch.Tensor] = saved) -> torch.Tensor:
+            saved.append(tensor)
+            return tensor
+
+        torch.manual_seed(5)  # dropout is on where the base has it
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            losses.append(loss_of(model))
+        kept.append(sum(tensor.numel() for tensor in saved))
+        torch.autograd.backward(losses[-1])
+    assert losses[0].item() == losses[1].item()
+    for name, parameter in trained(models[0]).items():
+        again = models[1].get_parameter(name).grad
+        assert parameter.grad is not None and again is not None
+        assert torch.allclose(parameter.grad, again, atol=1e-6), name
+    assert kept[1] < kept[0] / 2
+
+
+def test_an_optimizer_without_vectors_can_be_made(tiny_gpt2: Path) -> None:
+    model = loaded(tiny_gpt2, Recipe("bios", lora_rank=2))
+    decayed, spared = adamw(model, Recipe("bios", lora_rank=2)).param_groups
+    assert len(decayed["params"]) == len(trained(model)) and not spared["params"]
