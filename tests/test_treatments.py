@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -22,12 +24,15 @@ from transformers import (
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.paths import Home
+from bioforge.runs.events import Failed, Finished, Step, Validation
 from bioforge.runs.freezing import Frozen, parse_freeze
 from bioforge.runs.recipe import Recipe
 from bioforge.training import checkpoint, head, job
+from bioforge.training.averaging import Average
 from bioforge.training.optimizer import adamw
+from bioforge.training.packing import check_packing, packed_losses
 from bioforge.training.treatments import merged, stack, trained, treat
-from tests.helpers import make_run, same_weights, weights, work, work_until
+from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until
 
 LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32", "sample_every": 0}
 IGNORED = -100
@@ -340,3 +345,147 @@ def test_an_optimizer_without_vectors_can_be_made(tiny_gpt2: Path) -> None:
     model = loaded(tiny_gpt2, Recipe("bios", lora_rank=2))
     decayed, spared = adamw(model, Recipe("bios", lora_rank=2)).param_groups
     assert len(decayed["params"]) == len(trained(model)) and not spared["params"]
+
+
+def checkpointed(run: Any, name: str) -> dict[str, torch.Tensor]:
+    newest, _ = checkpoint.newest(run.checkpoints)
+    assert newest is not None
+    return dict(load_file(newest / name))
+
+
+def test_an_average_is_what_its_definition_says() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+    model.bias.requires_grad_(False)
+    average = Average(model, Recipe("bios", average="ema", average_decay=0.4))
+    expected = model.weight.detach().double().numpy().copy()
+    for step in range(1, 30):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(2, 3))
+        average.update(step)
+        decay = min(0.4, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * model.weight.detach().double().numpy()
+    own, bias = model.weight.detach().clone(), model.bias.detach().clone()
+    with average.in_place():
+        assert model.weight.detach().numpy() == pytest.approx(expected, abs=1e-5)
+        assert torch.equal(model.bias, bias)
+    assert torch.equal(model.weight, own)
+    with pytest.raises(ZeroDivisionError), average.in_place():
+        _ = 1 / 0
+    assert torch.equal(model.weight, own)
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2, "learning_rate": 1e-2}])
+def test_averaging_leaves_no_trace_on_the_training_and_is_what_is_kept(
+    settings: dict[str, Any], home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    common = {**LAST, **settings, "max_length": 32, "epochs": 2, "validate_every": 1, "keep": "best"}
+    plain = make_run(home, "bios", "djs", tiny_gpt2, **common)
+    common["sample_every"], common["sample_tokens"] = 1, 4
+    averaged = make_run(home, "bios", "djs", tiny_gpt2, average="ema", **common)
+    for run in (plain, averaged):
+        assert work_until(run, 6) == 0
+    one, other = checkpointed(plain, "weights.safetensors"), checkpointed(averaged, "weights.safetensors")
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    averages = checkpointed(averaged, "average.safetensors")
+    assert averages.keys() == one.keys()
+    assert any(not torch.equal(tensor, one[name]) for name, tensor in averages.items())
+    assert not same_weights(plain.best, averaged.best)
+    assert work(averaged) == 0
+    validations = [event for event in averaged.history() if isinstance(event, Validation)]
+    (finished,) = (event for event in averaged.history() if isinstance(event, Finished))
+    (kept,) = (event for event in validations if event.step == finished.best_step)
+    assert finished.metrics["loss"] == pytest.approx(kept.metrics["loss"], abs=1e-5)
+
+
+def test_an_averaged_run_resumes_bit_for_bit(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
+    common = {**LAST, "average": "ema", "max_length": 32, "epochs": 2, "learning_rate": 1e-3}
+    straight = make_run(home, "cola", "sentences", tiny_bert, **common)
+    halting = make_run(home, "cola", "sentences", tiny_bert, **common)
+    assert work(straight) == 0
+    for step in (2, 5):
+        assert work_until(halting, step) == 0
+    assert work(halting) == 0
+    assert same_weights(straight.best, halting.best)
+
+
+TEXTS = [[5, 9, 2, 77, 0], [0, 3], list(range(100, 160)), [4] * 30]
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_packed_texts_learn_as_if_each_were_alone(base: str, request: pytest.FixtureRequest) -> None:
+    model = loaded(request.getfixturevalue(base), Recipe("bios")).eval()
+    expected = sum(
+        model(input_ids=torch.tensor([ids]), labels=torch.tensor([ids])).loss * (len(ids) - 1)
+        for ids in TEXTS
+    )
+    assert isinstance(expected, torch.Tensor)
+    torch.autograd.backward(expected)
+    wanted = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.zero_grad(set_to_none=True)
+    total, _ = packed_losses(model, TEXTS, torch.device("cpu"))
+    torch.autograd.backward(total)
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        assert torch.allclose(parameter.grad, wanted[name], atol=1e-5), name
+
+
+def test_packing_changes_nothing_but_the_padding(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {**LAST, "max_length": 100, "epochs": 1, "tokens_per_pass": 450}
+    runs = [make_run(home, "bios", "djs", base, packing=packing, **common) for packing in (False, True)]
+    assert [work(run) for run in runs] == [0, 0]
+    one, other = ([e.loss for e in run.history() if isinstance(e, Step)] for run in runs)
+    assert one == pytest.approx(other, abs=1e-5)
+    first, second = (weights(run.best) for run in runs)
+    assert all(torch.allclose(tensor, second[name], atol=1e-5) for name, tensor in first.items())
+
+
+def test_packing_is_refused_where_the_model_mixes_texts() -> None:
+    from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
+
+    torch.manual_seed(0)
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=50, hidden_size=16, num_hidden_layers=1, state_size=4))
+    bloom = BloomForCausalLM(BloomConfig(vocab_size=50, hidden_size=16, n_layer=1, n_head=2))
+    for model in (mamba, bloom):
+        with pytest.raises(UserError, match="do not keep packed texts apart"):
+            check_packing(model, torch.device("cpu"))
+
+
+def test_packing_is_refused_for_judges_and_for_padding(
+    home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path
+) -> None:
+    said = "packing=true is for writers"
+    with pytest.raises(UserError, match=said):
+        make_run(home, "cola", "sentences", tiny_bert, packing=True)
+    with pytest.raises(UserError, match=said):
+        make_run(home, "bios", "djs", tiny_gpt2, packing=True, padding="max_length")
+
+
+def test_compiled_layers_learn_the_same(home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path) -> None:
+    if not (shutil.which("g++") or shutil.which("clang++") or shutil.which("cl")):
+        pytest.skip("there is no C++ compiler to compile with")
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {**LAST, "sample_every": 3, "sample_tokens": 4, "max_length": 48, "epochs": 1}
+    runs = [make_run(home, "bios", "djs", base, compile=wanted, **common) for wanted in (False, True)]
+    assert [work(run) for run in runs] == [0, 0]
+    one, other = ([e.loss for e in run.history() if isinstance(e, Step)] for run in runs)
+    assert one == pytest.approx(other, rel=1e-4)
+    first, second = (weights(run.best) for run in runs)
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(tensor, second[name], atol=1e-3) for name, tensor in first.items())
+
+
+def test_a_machine_that_cannot_compile_is_told_so(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("no-such-compiler",))
+    torch._dynamo.reset()
+    run = make_run(home, "bios", "djs", tiny_gpt2, compile=True, max_length=47, epochs=1, **LAST)
+    assert work(run) == 2
+    (failed,) = (event for event in run.history() if isinstance(event, Failed))
+    assert "compile=true does not work here" in failed.message and "\n" not in failed.message

@@ -101,8 +101,22 @@ class Recipe:
     lora_alpha: float = _knob(16.0, "adapters count lora_alpha / lora_rank times", 0)
     lora_dropout: float = _knob(0.0, "dropout of what adapters read", 0, 0.99)
     gradient_checkpointing: bool = _knob(
+        False, "compute each layer again in the backward pass: less memory, more time, same result"
+    )
+    average: str = _knob(
+        "none",
+        "validate and keep an exponential moving average of the weights (ema), not the last ones",
+        choices=("none", "ema"),
+    )
+    average_decay: float = _knob(
+        0.999, "share of the average that stays at each step; less at first, by itself", 0, 1
+    )
+    packing: bool = _knob(
+        False, "writers: texts of a batch end to end without padding, same result; pays on GPUs in bf16 only"
+    )
+    compile: bool = _knob(
         False,
-        "compute each layer again in the backward pass: less memory, about a third more time, same result",
+        "compile the layers: slow to start, then faster on GPUs; a resumed run may differ in last digits",
     )
 
 

@@ -109,3 +109,5 @@ def _check_treatment(recipe: Recipe, base: LocalBase) -> None:
             "special_tokens=tutorial adds tokens whose embeddings freeze=embeddings and lora_rank would leave "
             "untrained; set special_tokens=native"
         )
+    if recipe.packing and (recipe.task != "bios" or recipe.padding != "longest" or recipe.loss_on_padding):
+        raise UserError("packing=true is for writers, with padding=longest and loss_on_padding=false")

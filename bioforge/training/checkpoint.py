@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+from bioforge.training.averaging import Average
 from bioforge.training.treatments import trained
 
 _KEPT = 2
@@ -53,6 +54,7 @@ def save(
     folder: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: Average,
     progress: Progress,
     rng: dict[str, Any],
 ) -> Path:
@@ -67,6 +69,7 @@ def save(
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
         save_file(_learnt(model), staging / "weights.safetensors")
+        average.save(staging)
         _save_optimizer(optimizer, staging / "optimizer.safetensors")
         save_file(rng, staging / "rng.safetensors")
         write_json(staging / "progress.json", asdict(progress))

@@ -31,7 +31,7 @@ _FLOPS_PER_PARAMETER = 6
 _START_S = 10
 _ALIKE = (
     *("task", "padding", "precision", "batch_size", "max_length", "bucketing"),
-    *("freeze", "lora_rank", "gradient_checkpointing"),
+    *("freeze", "lora_rank", "gradient_checkpointing", "packing", "compile"),
 )
 """Recipe fields that an earlier run must share to tell the speed."""
 

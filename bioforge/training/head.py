@@ -71,22 +71,28 @@ def language_model_loss(
     mask: torch.Tensor | None,
     labels: torch.Tensor,
     ignored: int,
+    positions: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed next-token loss over `labels (batch, width)`, and the loss at each of its positions.
+
+    `positions` say where packed texts begin (`packing.py`); None: each row is one text.
 
     `labels` stand where they are predicted: at each position the token that follows. Positions that hold
     `ignored` cost nothing, neither in the loss nor in the output layer. Only the sum can be learnt from.
     """
     wanted = labels != ignored
     at_positions = torch.zeros(labels.shape, device=labels.device)
+    given = {"input_ids": inputs, "attention_mask": mask, "use_cache": False}
+    if positions is not None:
+        given["position_ids"] = positions
     if is_plain(model):
-        hidden = model.base_model(input_ids=inputs, attention_mask=mask, use_cache=False).last_hidden_state
+        hidden = model.base_model(**given).last_hidden_state
         head: Any = model.get_output_embeddings()
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
         total, losses = _HeadLoss.apply(hidden[wanted], head.weight, labels[wanted], dtype)  # type: ignore[no-untyped-call]
     else:
-        logits = model(input_ids=inputs, attention_mask=mask, use_cache=False).logits
+        logits = model(**given).logits
         losses = torch.nn.functional.cross_entropy(logits[wanted].float(), labels[wanted], reduction="none")
         total = losses.sum()
     at_positions[wanted] = losses.detach()

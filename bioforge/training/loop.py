@@ -7,6 +7,7 @@ one that was not. Validation, samples, saving and watching leave that state unto
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Event, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
+from bioforge.training.averaging import Average
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job
 from bioforge.training.objective import Example
 from bioforge.training.optimizer import adamw, learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
+from bioforge.training.settling import settle
 from bioforge.training.validation import score, validate
 
 Emit = Callable[[Event], None]
@@ -74,7 +77,9 @@ class Loop:
             len(job.train.examples), job.recipe.batch_size, job.recipe.accumulate
         )
         self.model = job.model.to(accelerator.device)
+        settle(job, accelerator)
         self.optimizer = adamw(self.model, job.recipe)
+        self.average = Average(self.model, job.recipe)
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
@@ -160,6 +165,7 @@ class Loop:
         self._keep_memory_in_bounds()
         progress.step += 1
         progress.step_in_epoch += 1
+        self.average.update(progress.step)
         progress.epoch_loss += value
         seconds = time.monotonic() - started
         progress.epoch_seconds += seconds
@@ -229,7 +235,7 @@ class Loop:
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
         """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
-        with self.accelerator.autocast():
+        with self._as_kept(), self.accelerator.autocast():
             metrics, probabilities = validate(
                 self.model,
                 self.job.objective,
@@ -289,8 +295,14 @@ class Loop:
         if best and self.recipe.keep == "best":
             self._save_best()
 
+    @contextlib.contextmanager
+    def _as_kept(self) -> Iterator[None]:
+        """The model with the weights that would be kept; compiled code is for training steps only."""
+        with self.average.in_place(), torch.compiler.set_stance("force_eager"):
+            yield
+
     def _save_best(self) -> None:
-        with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
+        with self._as_kept(), checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
             self.job.save_model(folder)
 
     def _keep_last_if_wanted(self) -> None:
@@ -319,7 +331,8 @@ class Loop:
             first = int(torch.randint(1, min(30_000, len(tokenizer)), (1,), generator=draw))
         sampling = Sampling(recipe.sample_tokens, recipe.top_k, recipe.top_p, recipe.temperature)
         try:
-            text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
+            with self._as_kept():
+                text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
         except UserError as error:
             self.emit(Warning(message=f"no sample: {error}"))
             return
@@ -344,7 +357,12 @@ class Loop:
         started = time.monotonic()
         try:
             folder = checkpoint.save(
-                self.job.run.checkpoints, self.model, self.optimizer, progress, checkpoint.rng_state()
+                self.job.run.checkpoints,
+                self.model,
+                self.optimizer,
+                self.average,
+                progress,
+                checkpoint.rng_state(),
             )
         except OSError as error:
             self.emit(

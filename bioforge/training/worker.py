@@ -110,6 +110,7 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
     if newest:
         checkpoint.load_optimizer(loop.optimizer, newest)
+        loop.average.load(newest)
         checkpoint.restore_rng(newest)
     else:
         torch.manual_seed(job.recipe.seed)
