@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -27,7 +28,7 @@ from bioforge.paths import Home
 from bioforge.runs.events import Failed, Finished, Step, Validation
 from bioforge.runs.freezing import Frozen, parse_freeze
 from bioforge.runs.recipe import Recipe
-from bioforge.training import checkpoint, head, job
+from bioforge.training import checkpoint, head, job, packing
 from bioforge.training.averaging import Average
 from bioforge.training.optimizer import adamw
 from bioforge.training.packing import check_packing, packed_losses
@@ -429,6 +430,95 @@ def test_packed_texts_learn_as_if_each_were_alone(base: str, request: pytest.Fix
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
         assert torch.allclose(parameter.grad, wanted[name], atol=1e-5), name
+
+
+def text_by_text(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    starts: torch.Tensor,
+    _starts: torch.Tensor,
+    longest: int,
+    _longest: int,
+    *,
+    scale: float,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> torch.Tensor:
+    """What torch's kernel computes on a GPU, for machines without one."""
+    assert window_size == (-1, 0) and enable_gqa
+    edges = starts.tolist()
+    assert longest == max(end - start for start, end in itertools.pairwise(edges))
+    parts = []
+    for start, end in itertools.pairwise(edges):
+        q, k, v = (tensor[start:end].transpose(0, 1)[None] for tensor in (query, key, value))
+        attended = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=scale, enable_gqa=True
+        )
+        parts.append(attended[0].transpose(0, 1))
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_a_kernel_for_various_lengths_is_given_each_text(
+    base: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(packing, "varlen_attn", text_by_text)
+    folder = request.getfixturevalue(base)
+    plain = loaded(folder, Recipe("bios")).eval()
+    model = loaded(folder, Recipe("bios", gradient_checkpointing=True)).eval()
+    packing.use_varlen_kernel(model)
+    check_packing(model, torch.device("cpu"))
+    expected, _ = packed_losses(plain, TEXTS, torch.device("cpu"))
+    total, _ = packed_losses(model, TEXTS, torch.device("cpu"))
+    assert total.item() == pytest.approx(expected.item(), rel=1e-6)
+    torch.autograd.backward([expected, total])
+    for name, parameter in model.named_parameters():
+        wanted = plain.get_parameter(name).grad
+        assert parameter.grad is not None and wanted is not None
+        assert torch.allclose(parameter.grad, wanted, atol=1e-5), name
+    # All that is not packed goes the usual way: padded rows, generation, what is saved.
+    inputs, _ = batch()
+    mask = torch.ones_like(inputs)
+    mask[0, :7] = 0
+    assert torch.allclose(
+        plain(input_ids=inputs, attention_mask=mask).logits[mask == 1],
+        model(input_ids=inputs, attention_mask=mask).logits[mask == 1],
+        atol=1e-5,
+    )
+    assert torch.allclose(plain(input_ids=inputs).logits, model(input_ids=inputs).logits, atol=1e-5)
+    written = [
+        writer.generate(inputs[:, :5], max_new_tokens=6, do_sample=False, pad_token_id=0)
+        for writer in (plain, model)
+    ]
+    assert torch.equal(*written)
+    model.save_pretrained(tmp_path / "saved")
+    assert "varlen" not in (tmp_path / "saved" / "config.json").read_text()
+
+
+def test_the_kernel_is_refused_attention_dropout(tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "varlen_attn", text_by_text)
+    model = loaded(tiny_gpt2, Recipe("bios")).train()
+    packing.use_varlen_kernel(model)
+    with pytest.raises(UserError, match="set attention_dropout=0"):
+        packed_losses(model, TEXTS, torch.device("cpu"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch's kernel needs a GPU")
+@pytest.mark.parametrize("base", ["tiny_gpt2", "tiny_llama"])
+def test_the_kernel_itself_keeps_texts_apart(base: str, request: pytest.FixtureRequest) -> None:
+    device = torch.device("cuda")
+    plain, model = (loaded(request.getfixturevalue(base), Recipe("bios")).eval().to(device) for _ in range(2))
+    packing.use_varlen_kernel(model)
+    with torch.autocast("cuda", torch.bfloat16):
+        check_packing(model, device)
+        expected, total = (packed_losses(one, TEXTS, device)[0] for one in (plain, model))
+    torch.autograd.backward([expected, total])
+    assert total.item() == pytest.approx(expected.item(), rel=1e-2)
+    for name, parameter in model.named_parameters():
+        wanted = plain.get_parameter(name).grad
+        assert parameter.grad is not None and wanted is not None
+        assert torch.nn.functional.cosine_similarity(parameter.grad.flatten(), wanted.flatten(), dim=0) > 0.98
 
 
 def test_packing_changes_nothing_but_the_padding(

@@ -7,6 +7,7 @@ nothing is computed twice (the idea of Liger's fused linear cross entropy, Hsu e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -71,20 +72,18 @@ def language_model_loss(
     mask: torch.Tensor | None,
     labels: torch.Tensor,
     ignored: int,
-    positions: torch.Tensor | None = None,
+    where: Mapping[str, Any] | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Summed next-token loss over `labels (batch, width)`, and the loss at each of its positions.
 
-    `positions` say where packed texts begin (`packing.py`); None: each row is one text.
+    `where` tells the model where packed texts begin (`packing.py`); None: each row is one text.
 
     `labels` stand where they are predicted: at each position the token that follows. Positions that hold
     `ignored` cost nothing, neither in the loss nor in the output layer. Only the sum can be learnt from.
     """
     wanted = labels != ignored
     at_positions = torch.zeros(labels.shape, device=labels.device)
-    given = {"input_ids": inputs, "attention_mask": mask, "use_cache": False}
-    if positions is not None:
-        given["position_ids"] = positions
+    given = {"input_ids": inputs, "attention_mask": mask, "use_cache": False, **(where or {})}
     if is_plain(model):
         hidden = model.base_model(**given).last_hidden_state
         head: Any = model.get_output_embeddings()

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from bioforge.errors import UserError
 from bioforge.models.loading import first_line
 from bioforge.training.job import Job
-from bioforge.training.packing import check_packing
+from bioforge.training.packing import check_packing, use_varlen_kernel
 from bioforge.training.treatments import stack
 
 
@@ -18,7 +18,10 @@ def settle(job: Job, accelerator: Accelerator) -> None:
     Raises UserError where the model or the machine cannot.
     """
     if job.recipe.packing:
-        check_packing(job.model, accelerator.device)
+        if accelerator.device.type == "cuda" and accelerator.mixed_precision == "bf16":
+            use_varlen_kernel(job.model)
+        with accelerator.autocast():
+            check_packing(job.model, accelerator.device)
     if job.recipe.compile:
         for layer in stack(job.model)[1]:
             layer.compile(dynamic=True)
