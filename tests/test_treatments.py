@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -308,6 +308,31 @@ def test_a_checkpoint_of_adapters_holds_no_more_than_they(home: Home, djs: DataI
     assert names and all(".lora_" in name for name in names)
     size = sum(path.stat().st_size for path in newest.rglob("*"))
     assert size < (tiny_gpt2 / "model.safetensors").stat().st_size / 2
+
+
+def test_a_base_that_changed_meanwhile_is_noticed_where_it_matters(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {**LAST, "max_length": 32, "epochs": 1}
+    adapted = make_run(home, "bios", "djs", base, lora_rank=1, **common)
+    whole = make_run(home, "bios", "djs", base, **common)
+    straight = make_run(home, "bios", "djs", base, **common)
+    assert work(straight) == 0
+    for run in (adapted, whole):
+        assert work_until(run, 1) == 0
+    tensors = weights(base)
+    tensors["transformer.h.0.ln_1.weight"][3] += 1
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+    assert work(adapted) == 2
+    assert "weights have changed" in adapted.state().message
+    assert work(whole) == 0
+    assert same_weights(whole.best, straight.best)
+
+
+def test_only_runs_with_adapters_load_peft() -> None:
+    code = "import sys, bioforge.training.loop, bioforge.training.publish; assert 'peft' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("freeze", ["none", "embeddings,0"])

@@ -28,8 +28,8 @@ from bioforge.runs.freezing import parse_freeze
 from bioforge.runs.recipe import Recipe
 
 _SHORTEST = 8
-_DISK_FACTOR = 11
-"""Two checkpoints and one being written, three times the weights each; the best weights and their successor."""
+_CHECKPOINTS = 3
+"""Two and one being written."""
 
 
 def build_recipe(
@@ -77,7 +77,7 @@ def new_run(
         check_name(model, "model")
         if (home.models / model).exists() and not replace_model:
             raise UserError(f"a model '{model}' exists; choose another --name or pass --replace")
-    needed = _DISK_FACTOR * sum(path.stat().st_size for path in weights_of(local.folder))
+    needed = _times_the_weights(chosen) * sum(path.stat().st_size for path in weights_of(local.folder))
     existing = next(parent for parent in [home.root, *home.root.parents] if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -85,6 +85,12 @@ def new_run(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
     return folder.create(home, chosen, loaded.info, local, model=model or data, replace=replace_model)
+
+
+def _times_the_weights(recipe: Recipe) -> int:
+    """What a run takes on disk: checkpoints, unless small, and the best weights with their successor."""
+    of_each = 3 + (recipe.average != "none")  # weights, AdamW's two moments, their average
+    return 2 + (0 if recipe.lora_rank else _CHECKPOINTS * of_each)
 
 
 def _check_length(recipe: Recipe, base: LocalBase) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from bioforge.errors import UserError
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
 from bioforge.training.averaging import Average
 from bioforge.training.treatments import trained
@@ -68,7 +70,7 @@ def save(
             return target
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
-        save_file(_learnt(model), staging / "weights.safetensors")
+        _save_weights(model, staging / "weights.safetensors")
         average.save(staging)
         _save_optimizer(optimizer, staging / "optimizer.safetensors")
         save_file(rng, staging / "rng.safetensors")
@@ -109,16 +111,31 @@ def read_progress(checkpoint: Path) -> Progress:
     return Progress(**read_json(checkpoint / "progress.json"))
 
 
-def _learnt(model: nn.Module) -> dict[str, torch.Tensor]:
-    """What training changes; everything else is the base's."""
-    return {name: parameter.detach().contiguous() for name, parameter in trained(model).items()}
+def _save_weights(model: nn.Module, path: Path) -> None:
+    """What learns; everything else is read from the base again, and must be the same then."""
+    weights = {name: parameter.detach().contiguous() for name, parameter in trained(model).items()}
+    save_file(weights, path, metadata={"fixed": _hash_of_fixed(model)})
 
 
 @torch.no_grad()
 def load_weights(model: nn.Module, checkpoint: Path) -> None:
-    weights = load_file(checkpoint / "weights.safetensors")
-    for name, parameter in trained(model).items():
-        parameter.copy_(weights[name])
+    """Put what was learnt into a model prepared as the one that was saved.
+
+    Raises UserError where the base is not the one it was learnt on.
+    """
+    with safe_open(checkpoint / "weights.safetensors", framework="pt") as weights:
+        if weights.metadata()["fixed"] != _hash_of_fixed(model):
+            raise UserError("the base's weights have changed since this run began; put the old ones back")
+        for name, parameter in trained(model).items():
+            parameter.copy_(weights.get_tensor(name))
+
+
+def _hash_of_fixed(model: nn.Module) -> str:
+    fixed = sorted(set(dict(model.named_parameters())) - set(trained(model)))
+    hashes = [
+        f"{name} {torch.hash_tensor(model.get_parameter(name).detach().cpu()).item()}" for name in fixed
+    ]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
