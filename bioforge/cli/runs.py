@@ -114,6 +114,9 @@ def stop(run: RunArgument) -> None:
 @app.command("resume", epilog="Example: bioforge runs resume last")
 def resume(
     run: RunArgument,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share each step; as many as before if left out.")
+    ] = None,
     detach: Annotated[bool, typer.Option(help="Start it and return at once.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")] = False,
 ) -> None:
@@ -126,7 +129,7 @@ def resume(
     chosen = folder.find(home(), run)
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
-    launch(chosen)
+    launch(chosen, processes)
     note(f"run {chosen.name} goes on")
     if detach:
         return

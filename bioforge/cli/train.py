@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
-from bioforge.cli.console import note
+from bioforge.cli.console import note, stdout
 from bioforge.cli.options import SeedOption
 from bioforge.cli.watching import watch
 from bioforge.runs.recipe import explanations
@@ -38,6 +40,18 @@ SetOption = Annotated[
 NameOption = Annotated[str | None, typer.Option(help="Name of the model; the data set's name if left out.")]
 ReplaceFlag = Annotated[bool, typer.Option(help="Replace a model of that name.")]
 DetachFlag = Annotated[bool, typer.Option(help="Start it and return at once.")]
+ProcessesOption = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Processes that share each step, by torchrun: one a GPU. The result stays the same."
+    ),
+]
+HostsOption = Annotated[
+    int,
+    typer.Option(
+        min=1, help="Hosts with so many processes each: shows the command to start on each of them."
+    ),
+]
 EventsFlag = Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")]
 _EPILOG = "Recipe fields for --set:\n\n" + _FIELDS
 
@@ -51,11 +65,13 @@ def bios(
     seed: SeedOption = None,
     name: NameOption = None,
     replace: ReplaceFlag = False,
+    processes: ProcessesOption = 1,
+    hosts: HostsOption = 1,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
     """Fine-tune a language model on biographies."""
-    _train("bios", data, base, preset, settings, seed, name, replace, detach, as_json)
+    _train("bios", data, base, preset, settings, seed, name, replace, processes, hosts, detach, as_json)
 
 
 @app.command("cola", epilog="Example: bioforge train cola cola --base bert-base-uncased\n\n" + _EPILOG)
@@ -67,11 +83,13 @@ def cola(
     seed: SeedOption = None,
     name: NameOption = None,
     replace: ReplaceFlag = False,
+    processes: ProcessesOption = 1,
+    hosts: HostsOption = 1,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
     """Fine-tune a judge on sentences judged acceptable or not."""
-    _train("cola", data, base, preset, settings, seed, name, replace, detach, as_json)
+    _train("cola", data, base, preset, settings, seed, name, replace, processes, hosts, detach, as_json)
 
 
 def _train(
@@ -83,16 +101,26 @@ def _train(
     seed: int | None,
     name: str | None,
     replace: bool,
+    processes: int,
+    hosts: int,
     detach: bool,
     as_json: bool,
 ) -> None:
     from bioforge.paths import home
-    from bioforge.runs.launch import launch
+    from bioforge.runs.launch import command, launch
     from bioforge.runs.start import new_run
 
     run = new_run(home(), task, data, base, preset, settings, seed, name, replace)
-    launch(run)
     note(f"run {run.name}")
+    if hosts > 1:
+        note(
+            f"start it on each of the {hosts} hosts, which must share this data folder; HOST is the first of them:"
+        )
+        stdout().print(Text(shlex.join(command(run, processes, hosts))), soft_wrap=True)
+        return
+    if processes > 1:
+        note(shlex.join(command(run, processes)))
+    launch(run, processes)
     if detach:
         note(f"watch it: bioforge runs watch {run.name}")
         return

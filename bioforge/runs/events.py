@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -172,6 +172,9 @@ def _typed(kind: str, value: Any) -> Any:
     if kind == "dict[str, float]":
         return {key: float(item) for key, item in value.items()}
     return value
+
+
+Emit = Callable[[Event], None]
 
 
 class EventWriter:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from bioforge.runs.recipe import Recipe
 from bioforge.training.treatments import trained
-
-_FILE = "average.safetensors"
 
 
 class Average:
@@ -28,13 +24,13 @@ class Average:
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         self._decay = recipe.average_decay
         self._weights = trained(model) if recipe.average == "ema" else {}
-        self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
+        self.averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     def update(self, step: int) -> None:
         """Take in the weights after step `step`, counted from 1."""
-        if self._averages:
+        if self.averages:
             average: Any = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
-            average(list(self._averages.values()), list(self._weights.values()), step)
+            average(list(self.averages.values()), list(self._weights.values()), step)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
@@ -49,14 +45,9 @@ class Average:
     def _swap(self) -> None:
         for name, weight in self._weights.items():
             own = weight.clone()
-            weight.copy_(self._averages[name])
-            self._averages[name].copy_(own)
+            weight.copy_(self.averages[name])
+            self.averages[name].copy_(own)
 
-    def save(self, checkpoint: Path) -> None:
-        if self._averages:
-            save_file(self._averages, checkpoint / _FILE)
-
-    def load(self, checkpoint: Path) -> None:
-        if self._averages:
-            for name, average in load_file(checkpoint / _FILE).items():
-                self._averages[name].copy_(average)
+    def load(self, averages: dict[str, torch.Tensor]) -> None:
+        for name, average in averages.items():
+            self.averages[name].copy_(average)

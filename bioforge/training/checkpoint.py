@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,20 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 
 from bioforge.errors import UserError
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
-from bioforge.training.averaging import Average
 from bioforge.training.treatments import trained
 
+Tensors = dict[str, torch.Tensor]
 _KEPT = 2
 _MANIFEST = "manifest.json"
+_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 @dataclass
@@ -54,13 +60,16 @@ def disk_errors() -> Iterator[None]:
 
 def save(
     folder: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: Average,
+    weights: Tensors,
+    fixed: str,
+    optimizer: Tensors,
+    average: Tensors,
     progress: Progress,
-    rng: dict[str, Any],
+    rng: Sequence[Tensors],
 ) -> Path:
     """Write `folder/step-…`, then drop all but the two newest.
+
+    `weights` are what learns and `fixed` is the hash of the rest; `rng` is the random state of each process.
 
     Raises OSError where the disk refuses; nothing that was there before is touched then.
     """
@@ -70,10 +79,11 @@ def save(
             return target
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
-        _save_weights(model, staging / "weights.safetensors")
-        average.save(staging)
-        _save_optimizer(optimizer, staging / "optimizer.safetensors")
-        save_file(rng, staging / "rng.safetensors")
+        save_file(weights, staging / "weights.safetensors", metadata={"fixed": fixed})
+        save_file(optimizer, staging / "optimizer.safetensors")
+        save_file(average, staging / "average.safetensors")
+        for rank, state in enumerate(rng):
+            save_file(state, staging / f"rng-{rank}.safetensors")
         write_json(staging / "progress.json", asdict(progress))
         files = sorted(path for path in staging.rglob("*") if path.is_file())
         write_json(
@@ -111,53 +121,54 @@ def read_progress(checkpoint: Path) -> Progress:
     return Progress(**read_json(checkpoint / "progress.json"))
 
 
-def _save_weights(model: nn.Module, path: Path) -> None:
-    """What learns; everything else is read from the base again, and must be the same then."""
-    weights = {name: parameter.detach().contiguous() for name, parameter in trained(model).items()}
-    save_file(weights, path, metadata={"fixed": _hash_of_fixed(model)})
-
-
 @torch.no_grad()
-def load_weights(model: nn.Module, checkpoint: Path) -> None:
+def load_weights(model: nn.Module, fixed: str, checkpoint: Path) -> None:
     """Put what was learnt into a model prepared as the one that was saved.
 
     Raises UserError where the base is not the one it was learnt on.
     """
     with safe_open(checkpoint / "weights.safetensors", framework="pt") as weights:
-        if weights.metadata()["fixed"] != _hash_of_fixed(model):
+        if weights.metadata()["fixed"] != fixed:
             raise UserError("the base's weights have changed since this run began; put the old ones back")
         for name, parameter in trained(model).items():
             parameter.copy_(weights.get_tensor(name))
 
 
-def _hash_of_fixed(model: nn.Module) -> str:
+def read_average(checkpoint: Path) -> Tensors:
+    return load_file(checkpoint / "average.safetensors")
+
+
+def hash_of_fixed(model: nn.Module) -> str:
+    """Of all that does not learn: a checkpoint leaves it out, and it must be the same when a run goes on."""
     fixed = sorted(set(dict(model.named_parameters())) - set(trained(model)))
-    hashes = [
-        f"{name} {torch.hash_tensor(model.get_parameter(name).detach().cpu()).item()}" for name in fixed
-    ]
+    hashes = [f"{name} {torch.hash_tensor(model.get_parameter(name).detach()).item()}" for name in fixed]
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
-    tensors = load_file(checkpoint / "optimizer.safetensors")
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> None:
-    state = optimizer.state_dict()["state"]
-    tensors = {
-        f"{index}.{name}": tensor.contiguous()
-        for index, item in state.items()
+def optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:
+    """The optimizer's tensors by parameter and name; of a model in shards at the first process only."""
+    if not optimizer.state:
+        return {}  # asking would take a first step
+    state: Any = get_optimizer_state_dict(module, optimizer, options=_WHOLE).get("state", {})
+    return {
+        f"{parameter}|{name}": tensor.contiguous()
+        for parameter, item in state.items()
         for name, tensor in item.items()
     }
-    save_file(tensors, path)
 
 
-def rng_state() -> dict[str, torch.Tensor]:
+def load_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, checkpoint: Path) -> None:
+    state: dict[str, Any] = {}
+    for key, tensor in load_file(checkpoint / "optimizer.safetensors").items():
+        parameter, name = key.split("|")
+        state.setdefault(parameter, {})[name] = tensor
+    if state:
+        whole = {**get_optimizer_state_dict(module, optimizer), "state": state}
+        set_optimizer_state_dict(module, optimizer, whole, options=StateDictOptions(full_state_dict=True))
+
+
+def rng_state() -> Tensors:
+    """This process's random state."""
     state = {"cpu": torch.get_rng_state()}
     if torch.backends.mps.is_available():
         state["mps"] = torch.mps.get_rng_state()
@@ -166,8 +177,13 @@ def rng_state() -> dict[str, torch.Tensor]:
     return state
 
 
-def restore_rng(checkpoint: Path) -> None:
-    state = load_file(checkpoint / "rng.safetensors")
+def processes_of(checkpoint: Path) -> int:
+    """How many processes wrote it."""
+    return len(list(checkpoint.glob("rng-*.safetensors")))
+
+
+def restore_rng(checkpoint: Path, rank: int) -> None:
+    state = load_file(checkpoint / f"rng-{rank}.safetensors")
     torch.set_rng_state(state["cpu"])
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"])

@@ -21,7 +21,7 @@ from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
-from bioforge.training.checkpoint import load_weights
+from bioforge.training.checkpoint import hash_of_fixed, load_weights
 from bioforge.training.objective import Encoded, Judging, Objective, Writing
 from bioforge.training.treatments import merged, treat
 
@@ -42,14 +42,20 @@ class Job:
     max_length: int
     base_config: dict[str, Any] = field(default_factory=dict)
     """Configuration values changed for training only, to be put back into what is saved."""
+    fixed: str = ""
+    """Hash of the weights that do not learn."""
 
-    def save_model(self, folder: Path) -> None:
-        """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration."""
+    def save_model(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
+        """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration.
+
+        `weights` where the model does not hold them itself.
+        """
         changed = {key: getattr(self.model.config, key) for key in self.base_config}
         for key, value in self.base_config.items():
             setattr(self.model.config, key, value)
         try:
-            weights = merged(self.model) if self.recipe.lora_rank else None
+            if self.recipe.lora_rank:
+                weights = merged(self.model)
             self.model.save_pretrained(folder, state_dict=weights)
         finally:
             for key, value in changed.items():
@@ -114,10 +120,13 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
         model.config.pad_token_id = padding
         objective = Judging(tokenizer, recipe, max_length, padding)
     treat(model, recipe)
+    fixed = hash_of_fixed(model)
     if checkpoint:
-        load_weights(model, checkpoint)
+        load_weights(model, fixed, checkpoint)
     train, validation = objective.encode(train_rows), objective.encode(validation_rows)
-    return Job(run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config)
+    return Job(
+        run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
+    )
 
 
 def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, Any]:

@@ -12,16 +12,20 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
+from transformers import PreTrainedModel
 
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
 from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
-from bioforge.runs.events import Checkpoint, Event, Sample, Step, Validation, Warning
+from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
 from bioforge.training.averaging import Average
 from bioforge.training.checkpoint import Progress
@@ -30,9 +34,11 @@ from bioforge.training.objective import Example
 from bioforge.training.optimizer import adamw, learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
 from bioforge.training.settling import settle
+from bioforge.training.team import Shared, Team
+from bioforge.training.treatments import trained
 from bioforge.training.validation import score, validate
 
-Emit = Callable[[Event], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,12 @@ class Loop:
         self.per_epoch = steps_per_epoch(
             len(job.train.examples), job.recipe.batch_size, job.recipe.accumulate
         )
-        self.model = job.model.to(accelerator.device)
+        self.team = Team(accelerator.process_index, accelerator.num_processes)
+        self.shards = accelerator.distributed_type == DistributedType.FSDP
+        self.model: Any = job.model if self.shards else job.model.to(accelerator.device)
         settle(job, accelerator)
-        self.optimizer = adamw(self.model, job.recipe)
+        self.learning = list(trained(job.model))
+        self.compute, self.optimizer = accelerator.prepare(Shared(self.model), adamw(self.model, job.recipe))
         self.average = Average(self.model, job.recipe)
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
@@ -86,15 +95,28 @@ class Loop:
         self.pace = _Pace()
         self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
 
+    def restore(self, saved: Path) -> None:
+        """Take optimizer and random state from a checkpoint; its weights are the model's already."""
+        checkpoint.load_optimizer(self.compute, self.optimizer.optimizer, saved)
+        self.average.load(checkpoint.read_average(saved))
+        before = checkpoint.processes_of(saved)
+        if before == self.team.size:
+            checkpoint.restore_rng(saved, self.team.rank)
+        else:
+            self.emit(
+                Warning(
+                    message=f"begun with {before}, goes on with {self.team.size} processes: dropout is drawn anew"
+                )
+            )
+
     def run(self) -> Outcome:
         progress = self.progress
         self.model.train()
         if progress.step == 0 and self.recipe.validate_first and not self.stop_signalled():
             self._validate_base()
         while progress.step < self.total:
-            if self._handle_requests() or self.stop_signalled():
-                self._save()
-                return Outcome(True, "asked to stop")
+            if self._handle_requests():
+                return self._stop()
             if self._out_of_patience():
                 return self._give_up()
             for step in self._remaining_steps():
@@ -108,17 +130,19 @@ class Loop:
                     self._next_epoch()
                 if self._out_of_patience():
                     return self._give_up()
-                if self._handle_requests() or self.stop_signalled():
-                    self._save()
-                    return Outcome(True, "asked to stop")
+                if self._handle_requests():
+                    return self._stop()
                 if progress.step >= self.total:
                     break
-                overdue = time.monotonic() - self.last_saved > self.recipe.checkpoint_minutes * 60
-                if validated or (self.recipe.checkpoint_minutes and overdue):
+                if validated:
                     self._save()
         self._keep_last_if_wanted()
         at_limit = self.recipe.max_steps and self.total == self.recipe.max_steps
         return Outcome(False, "max_steps" if at_limit else "last epoch")
+
+    def _stop(self) -> Outcome:
+        self._save()
+        return Outcome(True, "asked to stop")
 
     def _give_up(self) -> Outcome:
         self._keep_last_if_wanted()
@@ -146,13 +170,8 @@ class Loop:
         rate = learning_rate(recipe, progress.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = torch.zeros((), device=self.accelerator.device)
-        for part in (part for batch in examples for part in self._parts(batch)):
-            with self.accelerator.autocast():
-                mean = job.objective.loss_sum(self.model, part, self.accelerator.device) / targets
-            self.accelerator.backward(mean)
-            loss += mean.detach()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
+        loss = self._gradients(examples, targets)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
         value, gradient = loss.item(), norm.item()
         if not math.isfinite(value) or not math.isfinite(gradient):
             rows = sorted(example.row for batch in examples for example in batch)
@@ -179,6 +198,32 @@ class Loop:
         if self.accelerator.device.type == "cpu" and device.memory_bytes("cpu") > self.memory_limit:
             device.release_freed_memory()
             self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
+
+    def _gradients(self, batches: list[list[Example]], targets: int) -> torch.Tensor:
+        """Add up the gradients of the mean loss over `targets`; this process computes its share of each batch.
+
+        Returns the loss of the whole step. Processes that run out of texts compute one for nothing: all must
+        meet as often.
+        """
+        objective, device = self.job.objective, self.accelerator.device
+        shares = [self._passes(rank, batches) for rank in range(self.team.size)]
+        mine = shares[self.team.rank]
+        loss = torch.zeros((), device=device)
+        for turn in range(max(map(len, shares))):
+            part, weight = (mine[turn], 1) if turn < len(mine) else (batches[0][:1], 0)
+            last = turn == max(map(len, shares)) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.compute):
+                # DDP averages over processes where a sum is wanted.
+                loss_sum = self.compute(partial(objective.loss_sum, examples=part, device=device))
+                mean = loss_sum * (weight / targets)
+                self.accelerator.backward(mean * self.team.size)
+            loss += mean.detach()
+        return self.team.total(loss)
+
+    def _passes(self, rank: int, batches: list[list[Example]]) -> list[list[Example]]:
+        """The forward passes that fall to process `rank`."""
+        shares = [self.team.shares(batch)[rank] for batch in batches]
+        return [part for share in shares if share for part in self._parts(list(share))]
 
     def _parts(self, batch: list[Example]) -> list[list[Example]]:
         """`batch` itself, or pieces of like length where it is too much for one forward pass."""
@@ -235,16 +280,24 @@ class Loop:
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
         """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
-        with self._as_kept(), self.accelerator.autocast():
-            metrics, probabilities = validate(
-                self.model,
-                self.job.objective,
-                self.job.validation,
-                self.recipe.batch_size * 2,
-                self.accelerator.device,
+        with self.accelerator.autocast():
+            metrics, probabilities = self._look(
+                partial(
+                    validate,
+                    objective=self.job.objective,
+                    rows=self.job.validation,
+                    batch_size=self.recipe.batch_size * 2,
+                    team=self.team,
+                )
             )
         self.pace.validation_seconds = time.monotonic() - started
         return metrics, probabilities, self.pace.validation_seconds
+
+    def _look(self, task: Callable[[PreTrainedModel], T]) -> T:
+        """Use the model as it would be kept; a model in shards is only whole where all processes look together."""
+        with self._as_kept():
+            found: T = self.compute(task) if self.shards else task(self.model)
+        return found
 
     def _validate_base(self) -> None:
         """What the base scores before any training: the figure every later one is compared with."""
@@ -302,8 +355,11 @@ class Loop:
             yield
 
     def _save_best(self) -> None:
-        with self._as_kept(), checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
-            self.job.save_model(folder)
+        with self._as_kept():
+            state = self._weights() if self.shards else None
+            if self.team.rank == 0:
+                with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
+                    self.job.save_model(folder, state)
 
     def _keep_last_if_wanted(self) -> None:
         if self.recipe.keep == "last":
@@ -330,24 +386,38 @@ class Loop:
             draw = torch.Generator().manual_seed(seed)
             first = int(torch.randint(1, min(30_000, len(tokenizer)), (1,), generator=draw))
         sampling = Sampling(recipe.sample_tokens, recipe.top_k, recipe.top_p, recipe.temperature)
+        if self.team.rank > 0 and not self.shards:
+            return
+        write = partial(
+            generate, tokenizer=tokenizer, prompt=prompt, n=1, sampling=sampling, seed=seed, first=first
+        )
         try:
-            with self._as_kept():
-                text = generate(self.model, tokenizer, prompt, 1, sampling, seed, first=first)[0]
+            (text,) = self._look(write)
         except UserError as error:
             self.emit(Warning(message=f"no sample: {error}"))
             return
         self.emit(Sample(step=progress.step, prompt=prompt, text=text.text, ended=text.ended))
 
     def _handle_requests(self) -> bool:
-        """Do what the control file asks; True where it asks to stop."""
-        stop = False
-        for request in self.control.poll():
+        """Do what the control file asks and save when it is time; True where somebody asks to stop.
+
+        The first process reads the file and the clock; a signal may reach any of them.
+        """
+        minutes = self.recipe.checkpoint_minutes
+        overdue = bool(minutes) and time.monotonic() - self.last_saved > minutes * 60
+        requests = self.control.poll() if self.team.rank == 0 else []
+        words = self.team.tell((requests, overdue, self.stop_signalled()))
+        requests, overdue, _ = words[0]
+        stop = any(signalled for _, _, signalled in words)
+        for request in requests:
             if request.get("request") == "stop":
                 stop = True
             elif request.get("request") == "save":
                 self._save()
             elif request.get("request") == "sample":
                 self._sample(str(request.get("prompt", "")))
+        if overdue and not stop:
+            self._save()
         return stop
 
     def _save(self) -> None:
@@ -355,14 +425,20 @@ class Loop:
         progress = self.progress
         progress.seconds = self.seconds_before + time.monotonic() - self.began
         started = time.monotonic()
+        weights, rng = self._weights(), self.team.tell(checkpoint.rng_state())
+        optimizer = checkpoint.optimizer_state(self.compute, self.optimizer.optimizer)
+        self.last_saved = time.monotonic()
+        if self.team.rank > 0:
+            return
         try:
             folder = checkpoint.save(
                 self.job.run.checkpoints,
-                self.model,
-                self.optimizer,
-                self.average,
+                weights,
+                self.job.fixed,
+                optimizer,
+                self.average.averages,
                 progress,
-                checkpoint.rng_state(),
+                rng,
             )
         except OSError as error:
             self.emit(
@@ -373,6 +449,14 @@ class Loop:
         else:
             self.emit(Checkpoint(step=progress.step, folder=folder.name, seconds=time.monotonic() - started))
         self.last_saved = time.monotonic()
+
+    def _weights(self) -> checkpoint.Tensors:
+        """What learns; of a model in shards at the first process only."""
+        if self.shards:
+            state = self.accelerator.get_state_dict(self.compute)
+            whole = {name.removeprefix("model."): value for name, value in state.items()}
+            return {name: whole[name] for name in self.learning if name in whole}
+        return {name: parameter.detach().contiguous() for name, parameter in trained(self.model).items()}
 
 
 class _Pace:

@@ -26,7 +26,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> tuple[str, di
     """
     home, asked, recipe = home_of(job.run), job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
-    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, device)
+    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2)
     threshold = None
     if recipe.task == "cola":
         threshold = 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType
 
 from bioforge.errors import UserError
 from bioforge.models.loading import first_line
@@ -17,12 +17,24 @@ def settle(job: Job, accelerator: Accelerator) -> None:
 
     Raises UserError where the model or the machine cannot.
     """
-    if job.recipe.packing:
+    recipe = job.recipe
+    if accelerator.distributed_type == DistributedType.FSDP and (
+        recipe.freeze != "none"
+        or recipe.lora_rank
+        or recipe.average != "none"
+        or recipe.packing
+        or recipe.compile
+    ):
+        raise UserError(
+            "a model in shards (FSDP) is trained whole: set freeze=none, lora_rank=0, average=none, packing=false and "
+            "compile=false"
+        )
+    if recipe.packing:
         if accelerator.device.type == "cuda" and accelerator.mixed_precision == "bf16":
             use_varlen_kernel(job.model)
         with accelerator.autocast():
             check_packing(job.model, accelerator.device)
-    if job.recipe.compile:
+    if recipe.compile:
         for layer in stack(job.model)[1]:
             layer.compile(dynamic=True)
         _try_a_step(job, accelerator)

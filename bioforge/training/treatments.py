@@ -64,7 +64,8 @@ def _embeddings(model: PreTrainedModel, layers: str) -> list[str]:
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding):
             parent = name.rpartition(".")[0]
-            prefixes.append(f"{name}." if layers.startswith(f"{parent}.") else f"{parent}.")
+            beside = not parent or layers.startswith(f"{parent}.")
+            prefixes.append(f"{name}." if beside else f"{parent}.")
     return prefixes
 
 

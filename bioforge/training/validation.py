@@ -10,40 +10,51 @@ from transformers import PreTrainedModel
 from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
 from bioforge.training.objective import Encoded, Judging, Objective
+from bioforge.training.team import ALONE, Team
 
 _MAX_TOKENS = 4096
 """In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def validate(
-    model: PreTrainedModel, objective: Objective, rows: Encoded, batch_size: int, device: torch.device
+    model: PreTrainedModel, objective: Objective, rows: Encoded, batch_size: int, team: Team = ALONE
 ) -> tuple[dict[str, float], list[float]]:
     """Metrics over all of `rows`, and for judges each row's probability of being acceptable.
 
     Writers: `loss` in nats a target and `perplexity`. Judges: `loss`, `accuracy`, `mcc`. Every target
-    weighs the same, however the rows fall into batches.
+    weighs the same, however the rows fall into batches and the batches to the processes of `team`.
     """
     was_training = model.training
     model.eval()
     total, targets = 0.0, 0
     probabilities: dict[int, float] = {}
-    for batch in in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS):
+    batches = in_order_of_length(rows.lengths, batch_size, _MAX_TOKENS)
+    for turn in range(0, len(batches), team.size):
+        # All processes compute as often; who has no batch left repeats the last one for nothing.
+        batch = batches[min(turn + team.rank, len(batches) - 1)]
         examples = [rows.examples[index] for index in batch]
-        targets += sum(objective.targets(example) for example in examples)
+        counts = turn + team.rank < len(batches)
         if isinstance(objective, Judging):
-            scores = objective.logits(model, examples, device).log_softmax(-1).tolist()
-            for index, example, (bad, good) in zip(batch, examples, scores, strict=True):
-                total -= good if example.label == 1 else bad
-                probabilities[index] = math.exp(good)
+            scores = objective.logits(model, examples, model.device).log_softmax(-1).tolist()
+            loss = -sum(row[example.label] for row, example in zip(scores, examples, strict=True))
+            if counts:
+                probabilities |= {
+                    index: math.exp(good) for index, (_, good) in zip(batch, scores, strict=True)
+                }
         else:
-            total += objective.loss_sum(model, examples, device).item()
+            loss = objective.loss_sum(model, examples, model.device).item()
+        if counts:
+            total += loss
+            targets += sum(objective.targets(example) for example in examples)
     model.train(was_training)
-    mean = total / targets
+    parts = team.tell((total, targets, probabilities))
+    mean = sum(total for total, _, _ in parts) / sum(targets for _, targets, _ in parts)
     if not isinstance(objective, Judging):
         return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, []
     labels = [example.label for example in rows.examples]
-    in_order = [probabilities[index] for index in range(len(labels))]
+    found = {index: value for _, _, part in parts for index, value in part.items()}
+    in_order = [found[index] for index in range(len(labels))]
     predictions = [int(probability >= 0.5) for probability in in_order]
     return {
         "loss": mean,

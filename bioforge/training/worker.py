@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -14,10 +15,22 @@ from filelock import Timeout
 from bioforge.errors import ExitCode, UserError
 from bioforge.files import remove_folder
 from bioforge.runs.control import ControlReader
-from bioforge.runs.events import EventWriter, Failed, Finished, Preparing, Started, Stopped, Warning
+from bioforge.runs.events import (
+    Emit,
+    Event,
+    EventWriter,
+    Failed,
+    Finished,
+    Preparing,
+    Started,
+    Stopped,
+    Warning,
+)
 from bioforge.runs.folder import RunFolder
 
 _LOCK_WAIT_S = 5
+_kept: list[object] = []
+"""Taking a process group down can hang: Python waits for gloo's threads, and they for Python's lock."""
 
 
 class _StopFlag:
@@ -43,6 +56,10 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -m bioforge.training.worker RUN_DIR\n")
         return ExitCode.USAGE
     run = RunFolder(Path(arguments[0]).absolute())
+    stop = _StopFlag()
+    if int(os.environ.get("RANK", "0")) > 0:
+        # The first process speaks for all; torchrun ends the others with it.
+        return _attempt(run, _say_nothing, stop)
     lock = run.lock()
     try:
         lock.acquire(timeout=_LOCK_WAIT_S)
@@ -52,8 +69,19 @@ def main(arguments: list[str]) -> int:
     if isinstance(run.ending(), Finished):
         sys.stderr.write(f"run '{run.name}' is finished\n")
         return ExitCode.USAGE
-    stop = _StopFlag()
     emit = EventWriter(run.events)
+    try:
+        return _attempt(run, emit, stop)
+    finally:
+        emit.close()
+        lock.release()
+
+
+def _say_nothing(_event: Event) -> None:
+    pass
+
+
+def _attempt(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     try:
         return _work(run, emit, stop)
     except UserError as error:
@@ -72,22 +100,32 @@ def main(arguments: list[str]) -> int:
         if "out of memory" in message or "can't allocate memory" in message:
             emit(Failed(step=run.state().step, message=_out_of_memory()))
             return ExitCode.USAGE
+        if _lost_a_process(error):
+            emit(
+                Failed(
+                    step=run.state().step,
+                    message=f"another process of this run ended (details in {run.log}); resume to go on",
+                )
+            )
+            return ExitCode.USAGE
         emit(Failed(step=run.state().step, message=f"{message} (details in {run.log})", fault=True))
         return ExitCode.FAULT
-    finally:
-        emit.close()
-        lock.release()
+
+
+def _lost_a_process(error: Exception) -> bool:
+    """Whether torch.distributed gave up on another process of this run: gloo by its message, NCCL by its type."""
+    return "by peer" in str(error) or type(error).__name__ in ("DistBackendError", "DistNetworkError")
 
 
 def _out_of_memory() -> str:
     return "out of memory; halve batch_size and double accumulate (the result stays the same), or lower max_length"
 
 
-def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
+def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     began = time.monotonic()
     emit(Preparing(stage="loading torch"))
     import torch
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
     from bioforge.training import checkpoint, device
     from bioforge.training.checkpoint import Progress
@@ -103,17 +141,17 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
     job = prepare(run, newest)
     where = device.choose()
     precision = device.precision(job.recipe.precision, where)
-    accelerator = Accelerator(cpu=where == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-    if accelerator.num_processes > 1:
-        raise UserError("a run on several processes is not supported yet; start it without torchrun")
+    accelerator = Accelerator(
+        cpu=where == "cpu",
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
+    )
     progress = checkpoint.read_progress(newest) if newest else Progress()
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
+    _kept.append(loop)
+    torch.manual_seed(job.recipe.seed + progress.step + loop.team.rank)
     if newest:
-        checkpoint.load_optimizer(loop.optimizer, newest)
-        loop.average.load(newest)
-        checkpoint.restore_rng(newest)
-    else:
-        torch.manual_seed(job.recipe.seed)
+        loop.restore(newest)
     emit(
         Started(
             device=device.name(where),
@@ -132,6 +170,8 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
         )
     )
     outcome = loop.run()
+    if loop.team.rank > 0:
+        return ExitCode.OK
     if outcome.stopped:
         emit(Stopped(step=progress.step, reason=outcome.reason))
         return ExitCode.OK
@@ -153,4 +193,7 @@ def _work(run: RunFolder, emit: EventWriter, stop: _StopFlag) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # see _kept
