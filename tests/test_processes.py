@@ -7,6 +7,7 @@ import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from bioforge.paths import Home
 from bioforge.runs import control, folder
 from bioforge.runs.events import Checkpoint, Failed, Started, Step, Stopped, Validation, Warning
 from bioforge.runs.folder import RunFolder
-from bioforge.runs.launch import launch
+from bioforge.runs.launch import Processes, launch
 from bioforge.training.plan import steps_of_epoch
 from bioforge.training.team import Team
 from tests.helpers import bioforge, make_run, no_dropout, weights, work
@@ -30,7 +31,7 @@ SLOW = 90
 
 
 def finish(run: RunFolder, processes: int) -> None:
-    assert launch(run, processes).wait(SLOW) == 0, run.log.read_text()[-3000:]
+    assert launch(run, Processes(processes)).wait(SLOW) == 0, run.log.read_text()[-3000:]
 
 
 @pytest.mark.parametrize("task", ["bios", "cola"])
@@ -91,7 +92,7 @@ def test_a_stopped_team_goes_on_where_it_was(home: Home, sentences: DataInfo, ti
     common = {**LAST, "epochs": 3, "batch_size": 16}
     whole, parted = (make_run(home, "cola", "sentences", tiny_bert, **common) for _ in range(2))
     finish(whole, 2)
-    process = launch(parted, 2)
+    process = launch(parted, Processes(2))
     wait_for(lambda: len(of_kind(parted, Step)) >= 3, process)
     control.send(parted.control, "stop")
     assert process.wait(SLOW) == 0
@@ -106,13 +107,13 @@ def test_another_number_of_processes_may_go_on_and_says_what_changes(
     home: Home, sentences: DataInfo, tiny_bert: Path
 ) -> None:
     run = make_run(home, "cola", "sentences", tiny_bert, **{**LAST, "epochs": 30, "batch_size": 16})
-    process = launch(run, 2)
+    process = launch(run, Processes(2))
     wait_for(lambda: len(of_kind(run, Step)) >= 3, process)
     os.killpg(process.pid, signal.SIGTERM)
     process.wait(SLOW)
     assert of_kind(run, Checkpoint), run.log.read_text()[-2000:]
     control.send(run.control, "stop")
-    process = launch(run, 1)
+    process = launch(run, Processes(1))
     wait_for(lambda: any("drawn anew" in event.message for event in of_kind(run, Warning)), process)
     control.send(run.control, "stop")
     assert process.wait(SLOW) == 0
@@ -125,7 +126,7 @@ def test_when_one_of_two_is_killed_the_other_ends_and_the_run_can_go_on(
     run = make_run(
         home, "cola", "sentences", tiny_bert, **{**LAST, "epochs": 200, "batch_size": 16, "validate_every": 5}
     )
-    process = launch(run, 2)
+    process = launch(run, Processes(2))
     wait_for(lambda: len(of_kind(run, Checkpoint)) >= 1, process)
     workers = {
         int(child.environ()["RANK"]): child
@@ -181,3 +182,42 @@ def test_two_hosts_train_one_run(home: Home, sentences: DataInfo, tiny_bert: Pat
     assert [host.returncode for host in hosts] == [0, 0], said
     assert of_kind(run, Started)[-1].processes == 2
     assert run.state().status == "finished"
+
+
+@pytest.mark.parametrize("task", ["bios", "cola"])
+def test_a_model_in_shards_learns_the_same_and_goes_on_after_a_stop(
+    task: Any,
+    home: Home,
+    djs: DataInfo,
+    sentences: DataInfo,
+    tiny_gpt2: Path,
+    tiny_bert: Path,
+    tmp_path: Path,
+) -> None:
+    base = no_dropout(tiny_gpt2 if task == "bios" else tiny_bert, tmp_path / "base")
+    data = "djs" if task == "bios" else "sentences"
+    common = {**LAST, "max_length": 96, "epochs": 3, "batch_size": 7, "clip_norm": 0.5, "sample_every": 2,
+              "sample_tokens": 5}  # fmt: skip
+    alone, sharded = (make_run(home, task, data, base, **common) for _ in range(2))
+    assert work(alone) == 0
+    script = Path(__file__).with_name("fsdp_worker.py")
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *(str(script), str(sharded.path)),
+    ]
+    with sharded.log.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for(lambda: len(of_kind(sharded, Step)) >= 3, process)
+        control.send(sharded.control, "stop")
+        assert process.wait(SLOW) == 0, sharded.log.read_text()[:3000]
+        assert 0 < of_kind(sharded, Stopped)[-1].step < of_kind(alone, Step)[-1].step
+        sharded.control.write_text("")
+        assert subprocess.Popen(command, stdout=log, stderr=log).wait(SLOW) == 0, sharded.log.read_text()[
+            :3000
+        ]
+    one, other = of_kind(alone, Step), of_kind(sharded, Step)
+    assert [e.loss for e in one] == pytest.approx([e.loss for e in other], abs=1e-5)
+    assert [e.grad_norm for e in one] == pytest.approx([e.grad_norm for e in other], abs=1e-5)
+    first, second = weights(alone.best), weights(sharded.best)
+    for name, tensor in first.items():
+        assert torch.allclose(tensor, second[name], atol=1e-5), name

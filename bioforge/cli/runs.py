@@ -124,12 +124,12 @@ def resume(
     from bioforge.errors import UserError
     from bioforge.paths import home
     from bioforge.runs import folder
-    from bioforge.runs.launch import launch
+    from bioforge.runs.launch import Processes, launch
 
     chosen = folder.find(home(), run)
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
-    launch(chosen, processes)
+    launch(chosen, Processes(processes) if processes else None)
     note(f"run {chosen.name} goes on")
     if detach:
         return

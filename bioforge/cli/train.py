@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,6 +53,14 @@ HostsOption = Annotated[
         min=1, help="Hosts with so many processes each: shows the command to start on each of them."
     ),
 ]
+AccelerateOption = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="Start by this Accelerate configuration; for FSDP (docs/processes.md).",
+    ),
+]
 EventsFlag = Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")]
 _EPILOG = "Recipe fields for --set:\n\n" + _FIELDS
 
@@ -67,11 +76,26 @@ def bios(
     replace: ReplaceFlag = False,
     processes: ProcessesOption = 1,
     hosts: HostsOption = 1,
+    accelerate: AccelerateOption = None,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
     """Fine-tune a language model on biographies."""
-    _train("bios", data, base, preset, settings, seed, name, replace, processes, hosts, detach, as_json)
+    _train(
+        "bios",
+        data,
+        base,
+        preset,
+        settings,
+        seed,
+        name,
+        replace,
+        processes,
+        hosts,
+        accelerate,
+        detach,
+        as_json,
+    )
 
 
 @app.command("cola", epilog="Example: bioforge train cola cola --base bert-base-uncased\n\n" + _EPILOG)
@@ -85,11 +109,26 @@ def cola(
     replace: ReplaceFlag = False,
     processes: ProcessesOption = 1,
     hosts: HostsOption = 1,
+    accelerate: AccelerateOption = None,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
     """Fine-tune a judge on sentences judged acceptable or not."""
-    _train("cola", data, base, preset, settings, seed, name, replace, processes, hosts, detach, as_json)
+    _train(
+        "cola",
+        data,
+        base,
+        preset,
+        settings,
+        seed,
+        name,
+        replace,
+        processes,
+        hosts,
+        accelerate,
+        detach,
+        as_json,
+    )
 
 
 def _train(
@@ -103,24 +142,27 @@ def _train(
     replace: bool,
     processes: int,
     hosts: int,
+    accelerate: Path | None,
     detach: bool,
     as_json: bool,
 ) -> None:
     from bioforge.paths import home
-    from bioforge.runs.launch import command, launch
+    from bioforge.runs.launch import Processes, launch
     from bioforge.runs.start import new_run
 
     run = new_run(home(), task, data, base, preset, settings, seed, name, replace)
+    wanted = Processes(processes, hosts, str(accelerate.absolute()) if accelerate else "")
+    command = Text(shlex.join(wanted.command(run)))
     note(f"run {run.name}")
     if hosts > 1:
         note(
             f"start it on each of the {hosts} hosts, which must share this data folder; HOST is the first of them:"
         )
-        stdout().print(Text(shlex.join(command(run, processes, hosts))), soft_wrap=True)
+        stdout().print(command, soft_wrap=True)
         return
-    if processes > 1:
-        note(shlex.join(command(run, processes)))
-    launch(run, processes)
+    if wanted != Processes():
+        note(command.plain)
+    launch(run, wanted)
     if detach:
         note(f"watch it: bioforge runs watch {run.name}")
         return

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import psutil
@@ -23,31 +24,43 @@ _KEEP_FREED_MEMORY = {
 }
 
 
-def command(run: RunFolder, processes: int = 1, hosts: int = 1) -> list[str]:
-    """What starts a run's worker; on several processes torchrun starts them, and on several hosts the user does."""
-    worker = ["-m", WORKER, str(run.path)]
-    if processes == hosts == 1:
-        return [sys.executable, *worker]
-    where = ["--standalone"]
-    if hosts > 1:
-        where = [
-            f"--nnodes={hosts}",
-            "--rdzv-backend=c10d",
-            "--rdzv-endpoint=HOST:29400",
-            f"--rdzv-id={run.name}",
+@dataclass(frozen=True)
+class Processes:
+    """Who computes: so many processes on each of so many hosts, as one file of Accelerate's says or by torchrun."""
+
+    per_host: int = 1
+    hosts: int = 1
+    config: str = ""
+    """Accelerate's configuration file; for FSDP."""
+
+    def command(self, run: RunFolder) -> list[str]:
+        """What starts the run's worker, on each host the same."""
+        worker = ["-m", WORKER, str(run.path)]
+        if self == Processes():
+            return [sys.executable, *worker]
+        if self.config:
+            total = f"--num_processes={self.per_host * self.hosts}"
+            launcher = ["-m", "accelerate.commands.launch", f"--config_file={self.config}", total]
+            return [sys.executable, *launcher, *worker]
+        where = ["--standalone"]
+        if self.hosts > 1:
+            meeting = ["--rdzv-backend=c10d", "--rdzv-endpoint=HOST:29400", f"--rdzv-id={run.name}"]
+            where = [f"--nnodes={self.hosts}", *meeting]
+        return [
+            *(sys.executable, "-m", "torch.distributed.run"),
+            *(*where, f"--nproc-per-node={self.per_host}", *worker),
         ]
-    return [sys.executable, "-m", "torch.distributed.run", *where, f"--nproc-per-node={processes}", *worker]
 
 
-def processes_of(run: RunFolder) -> int:
-    """How many processes the run was last started with."""
+def processes_of(run: RunFolder) -> Processes:
+    """What the run was last started with."""
     try:
-        return int(read_json(run.launch)["processes"])
-    except (OSError, ValueError, KeyError):
-        return 1
+        return Processes(**read_json(run.launch)["processes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Processes()
 
 
-def launch(run: RunFolder, processes: int | None = None) -> subprocess.Popen[bytes]:
+def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Popen[bytes]:
     """Start (or go on with) a run in its own session, speaking to files only; on as many processes as before.
 
     Raises UserError where a worker already has it.
@@ -56,10 +69,10 @@ def launch(run: RunFolder, processes: int | None = None) -> subprocess.Popen[byt
         raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
     processes = processes or processes_of(run)
     run.control.write_text("", encoding="utf-8")
-    started = command(run, processes)
+    command = processes.command(run)
     environment = {
         **_KEEP_FREED_MEMORY,
-        **(_share_cores(processes) if processes > 1 else {}),
+        **_share_cores(processes.per_host),
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",
@@ -70,7 +83,7 @@ def launch(run: RunFolder, processes: int | None = None) -> subprocess.Popen[byt
         detached = {"creationflags": 0x00000200 | 0x00000008}  # new process group, no console
     with run.log.open("ab") as log:
         process = subprocess.Popen(
-            started,
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -84,13 +97,15 @@ def launch(run: RunFolder, processes: int | None = None) -> subprocess.Popen[byt
             "pid": process.pid,
             "created": created,
             "time": time.time(),
-            "command": started,
-            "processes": processes,
+            "command": command,
+            "processes": asdict(processes),
         },
     )
     return process
 
 
 def _share_cores(processes: int) -> dict[str, str]:
-    """torchrun would give each process one thread."""
+    """Of several processes torchrun gives each one thread, however many cores there are."""
+    if processes == 1:
+        return {}
     return {"OMP_NUM_THREADS": str(max(1, (psutil.cpu_count(logical=False) or 1) // processes))}

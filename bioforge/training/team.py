@@ -56,5 +56,8 @@ class Shared(nn.Module):
         self.model = model
         self._no_split_modules = model._no_split_modules  # where FSDP may cut
 
+    def tie_weights(self) -> None:
+        self.model.tie_weights()
+
     def forward(self, task: Callable[[PreTrainedModel], T]) -> T:
         return task(self.model)

@@ -124,6 +124,8 @@ def _out_of_memory() -> str:
 def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     began = time.monotonic()
     emit(Preparing(stage="loading torch"))
+    # Loading by the first process alone loses track of a new head's weights (accelerate 1.15).
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
