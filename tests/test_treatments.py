@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from accelerate import DistributedType
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -32,6 +34,7 @@ from bioforge.training import checkpoint, head, job, packing
 from bioforge.training.averaging import Average
 from bioforge.training.optimizer import adamw
 from bioforge.training.packing import check_packing, packed_losses
+from bioforge.training.settling import settle
 from bioforge.training.treatments import merged, stack, trained, treat
 from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until
 
@@ -604,3 +607,15 @@ def test_a_machine_that_cannot_compile_is_told_so(
     assert work(run) == 2
     (failed,) = (event for event in run.history() if isinstance(event, Failed))
     assert "compile=true does not work here" in failed.message and "\n" not in failed.message
+
+
+@pytest.mark.parametrize(
+    "settings", [{"freeze": "0"}, {"lora_rank": 2}, {"average": "ema"}, {"packing": True}, {"compile": True}]
+)
+def test_a_model_in_shards_is_trained_whole(
+    settings: dict[str, Any], home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    prepared = job.prepare(make_run(home, "bios", "djs", tiny_gpt2, **settings), None)
+    sharded: Any = SimpleNamespace(distributed_type=DistributedType.FSDP)
+    with pytest.raises(UserError, match=r"in shards \(FSDP\) is trained whole"):
+        settle(prepared, sharded)
