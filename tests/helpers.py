@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from bioforge.data import bios, store
 from bioforge.data.store import DataInfo
+from bioforge.files import write_json
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, assets
 from bioforge.runs.folder import RunFolder
@@ -52,6 +54,23 @@ def work_until(run: RunFolder, step: int) -> int:
     asked = Loop._handle_requests
     with mock.patch.object(Loop, "_handle_requests", lambda loop: asked(loop) or loop.progress.step >= step):
         return work(run)
+
+
+def no_dropout(base: Path, target: Path) -> Path:
+    shutil.copytree(base, target)
+    config = json.loads((target / "config.json").read_text())
+    for key in (
+        "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+    ):
+        if key in config:
+            config[key] = 0.0
+    config["classifier_dropout"] = 0.0
+    write_json(target / "config.json", config)
+    return target
 
 
 def weights(folder: Path) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import Processes, launch
 from bioforge.training.plan import steps_of_epoch
 from bioforge.training.team import Team
-from tests.helpers import bioforge, make_run, weights, work
-from tests.test_training import LAST, no_dropout, of_kind
+from tests.helpers import bioforge, make_run, no_dropout, weights, work
+from tests.test_training import LAST, of_kind
 
 SLOW = 90
 
@@ -62,6 +62,21 @@ def test_two_processes_equal_one(
     first, second = weights(alone.best), weights(together.best)
     for name, tensor in first.items():
         assert torch.allclose(tensor, second[name], atol=1e-5), name
+
+
+def test_two_processes_equal_one_with_adapters_average_packing_and_layers_computed_again(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {**LAST, "max_length": 64, "epochs": 2, "sample_every": 0, "lora_rank": 2, "freeze": "0",
+              "learning_rate": 1e-3, "average": "ema", "packing": True, "gradient_checkpointing": True}  # fmt: skip
+    alone, together = (make_run(home, "bios", "djs", base, **common) for _ in range(2))
+    assert work(alone) == 0
+    finish(together, 2)
+    one, other = of_kind(alone, Step), of_kind(together, Step)
+    assert [e.loss for e in one] == pytest.approx([e.loss for e in other], abs=1e-5)
+    first, second = weights(alone.best), weights(together.best)
+    assert all(torch.allclose(tensor, second[name], atol=1e-5) for name, tensor in first.items())
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3, 8])

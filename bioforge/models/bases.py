@@ -197,6 +197,14 @@ def length_limit(config: dict[str, Any]) -> int | None:
     return None
 
 
+def layer_count(config: dict[str, Any]) -> int | None:
+    """How many layers the model stacks; None where its configuration does not say."""
+    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers"):
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    return None
+
+
 def reading_limit(config: dict[str, Any]) -> int:
     """The most tokens of a text that a model of this configuration is trained on, unless a recipe says otherwise."""
     return min(length_limit(config) or LONGEST, LONGEST)

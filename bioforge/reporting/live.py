@@ -150,8 +150,9 @@ def describe(event: Event, steps: int) -> list[str]:
 
 def _started_line(event: Started) -> str:
     again = f", going on from step {event.step:,}" if event.step else ""
+    learning = f", {event.trained / 1e6:.1f} M of them learn" if 0 < event.trained < event.parameters else ""
     return (
-        f"{event.device}, {event.precision}, {event.parameters / 1e6:.1f} M parameters; "
+        f"{event.device}, {event.precision}, {event.parameters / 1e6:.1f} M parameters{learning}; "
         f"{event.train_rows:,} training and {event.validation_rows:,} validation rows; "
         f"{event.steps:,} steps in {event.epochs} epochs{again}"
     )

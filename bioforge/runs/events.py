@@ -47,6 +47,8 @@ class Started(Event):
     step: int
     """0, or the step a resumed run goes on from: what was said of later steps no longer holds."""
     versions: dict[str, str]
+    trained: int = 0
+    """Parameters that learn."""
 
 
 @dataclass(frozen=True)

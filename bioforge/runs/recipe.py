@@ -89,6 +89,35 @@ class Recipe:
         5.0, "also save a resumable checkpoint this often; 0: at validations only", 0
     )
     log_every: int = _knob(1, "report every so many steps", 1)
+    freeze: str = _knob(
+        "none", "parts that do not learn: none, embeddings, layers from 0 such as 0-5, or embeddings,0-3,7"
+    )
+    lora_rank: int = _knob(
+        0,
+        "learn adapters of this rank and not the layers themselves (LoRA); wants learning_rate 1e-4 to 1e-3; 0: off",
+        0,
+        4096,
+    )
+    lora_alpha: float = _knob(16.0, "adapters count lora_alpha / lora_rank times", 0)
+    lora_dropout: float = _knob(0.0, "dropout of what adapters read", 0, 0.99)
+    gradient_checkpointing: bool = _knob(
+        False, "compute each layer again in the backward pass: less memory, more time, same result"
+    )
+    average: str = _knob(
+        "none",
+        "validate and keep an exponential moving average of the weights (ema), not the last ones",
+        choices=("none", "ema"),
+    )
+    average_decay: float = _knob(
+        0.999, "share of the average that stays at each step; less at first, by itself", 0, 1
+    )
+    packing: bool = _knob(
+        False, "writers: texts of a batch end to end without padding, same result; pays on GPUs in bf16 only"
+    )
+    compile: bool = _knob(
+        False,
+        "compile the layers: slow to start, then faster on GPUs; a resumed run may differ in last digits",
+    )
 
 
 _TUTORIAL: dict[Task, dict[str, Any]] = {

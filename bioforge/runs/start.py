@@ -14,6 +14,7 @@ from bioforge.models.bases import (
     LocalBase,
     check_family,
     default_base,
+    layer_count,
     length_limit,
     read_config,
     resolve,
@@ -23,11 +24,12 @@ from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs import folder, recipe
 from bioforge.runs.folder import RunFolder
+from bioforge.runs.freezing import parse_freeze
 from bioforge.runs.recipe import Recipe
 
 _SHORTEST = 8
-_DISK_FACTOR = 11
-"""Two checkpoints and one being written, three times the weights each; the best weights and their successor."""
+_CHECKPOINTS = 3
+"""Two and one being written."""
 
 
 def build_recipe(
@@ -69,12 +71,13 @@ def new_run(
     local = resolve(home, base)
     check_family(local, task)
     _check_length(chosen, local)
+    _check_treatment(chosen, local)
     train_and_validation(loaded, chosen.validation_fraction, chosen.seed, chosen.official_validation)
     if model is not None:
         check_name(model, "model")
         if (home.models / model).exists() and not replace_model:
             raise UserError(f"a model '{model}' exists; choose another --name or pass --replace")
-    needed = _DISK_FACTOR * sum(path.stat().st_size for path in weights_of(local.folder))
+    needed = _times_the_weights(chosen) * sum(path.stat().st_size for path in weights_of(local.folder))
     existing = next(parent for parent in [home.root, *home.root.parents] if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
@@ -84,9 +87,33 @@ def new_run(
     return folder.create(home, chosen, loaded.info, local, model=model or data, replace=replace_model)
 
 
+def _times_the_weights(recipe: Recipe) -> int:
+    """What a run takes on disk: checkpoints, unless small, and the best weights with their successor."""
+    of_each = 3 + (recipe.average != "none")  # weights, AdamW's two moments, their average
+    return 2 + (0 if recipe.lora_rank else _CHECKPOINTS * of_each)
+
+
 def _check_length(recipe: Recipe, base: LocalBase) -> None:
     limit = length_limit(read_config(base.folder))
     if limit and recipe.max_length > limit:
         raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
     if 0 < recipe.max_length < _SHORTEST:
         raise UserError(f"max_length={recipe.max_length} leaves no room for a text; the least is {_SHORTEST}")
+
+
+def _check_treatment(recipe: Recipe, base: LocalBase) -> None:
+    layers = layer_count(read_config(base.folder))
+    frozen = parse_freeze(recipe.freeze, layers)
+    if recipe.lora_rank and len(frozen.layers) == layers:
+        raise UserError(f"freeze={recipe.freeze} leaves no layer for the adapters that lora_rank asks for")
+    if (
+        recipe.task == "bios"
+        and recipe.special_tokens == "tutorial"
+        and (frozen.embeddings or recipe.lora_rank)
+    ):
+        raise UserError(
+            "special_tokens=tutorial adds tokens whose embeddings freeze=embeddings and lora_rank would leave "
+            "untrained; set special_tokens=native"
+        )
+    if recipe.packing and (recipe.task != "bios" or recipe.padding != "longest" or recipe.loss_on_padding):
+        raise UserError("packing=true is for writers, with padding=longest and loss_on_padding=false")

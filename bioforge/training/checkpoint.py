@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
@@ -17,9 +18,10 @@ from torch.distributed.checkpoint.state_dict import (
     get_optimizer_state_dict,
     set_optimizer_state_dict,
 )
-from transformers import PreTrainedModel
 
+from bioforge.errors import UserError
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+from bioforge.training.treatments import trained
 
 Tensors = dict[str, torch.Tensor]
 _KEPT = 2
@@ -60,15 +62,16 @@ def disk_errors() -> Iterator[None]:
 
 def save(
     folder: Path,
-    model: PreTrainedModel,
-    weights: Tensors | None,
+    weights: Tensors,
+    fixed: str,
     optimizer: Tensors,
+    average: Tensors,
     progress: Progress,
     rng: Sequence[Tensors],
 ) -> Path:
     """Write `folder/step-…`, then drop all but the two newest.
 
-    `weights` where `model` does not hold them itself; `rng` is the random state of each process.
+    `weights` are what learns and `fixed` is the hash of the rest; `rng` is the random state of each process.
 
     Raises OSError where the disk refuses; nothing that was there before is touched then.
     """
@@ -78,8 +81,9 @@ def save(
             return target
         remove_folder(target)
     with disk_errors(), new_folder(target) as staging:
-        model.save_pretrained(staging / "model", state_dict=weights)
+        save_file(weights, staging / "weights.safetensors", metadata={"fixed": fixed})
         save_file(optimizer, staging / "optimizer.safetensors")
+        save_file(average, staging / "average.safetensors")
         for rank, state in enumerate(rng):
             save_file(state, staging / f"rng-{rank}.safetensors")
         write_json(staging / "progress.json", asdict(progress))
@@ -117,6 +121,30 @@ def newest(folder: Path) -> tuple[Path | None, list[Path]]:
 
 def read_progress(checkpoint: Path) -> Progress:
     return Progress(**read_json(checkpoint / "progress.json"))
+
+
+@torch.no_grad()
+def load_weights(model: nn.Module, fixed: str, checkpoint: Path) -> None:
+    """Put what was learnt into a model prepared as the one that was saved.
+
+    Raises UserError where the base is not the one it was learnt on.
+    """
+    with safe_open(checkpoint / "weights.safetensors", framework="pt") as weights:
+        if weights.metadata()["fixed"] != fixed:
+            raise UserError("the base's weights have changed since this run began; put the old ones back")
+        for name, parameter in trained(model).items():
+            parameter.copy_(weights.get_tensor(name))
+
+
+def read_average(checkpoint: Path) -> Tensors:
+    return load_file(checkpoint / "average.safetensors")
+
+
+def hash_of_fixed(model: nn.Module) -> str:
+    """Of all that does not learn: a checkpoint leaves it out, and it must be the same when a run goes on."""
+    fixed = sorted(set(dict(model.named_parameters())) - set(trained(model)))
+    hashes = [f"{name} {torch.hash_tensor(model.get_parameter(name).detach()).item()}" for name in fixed]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
 
 def optimizer_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> Tensors:

@@ -29,6 +29,11 @@ _ARITHMETIC_SHARE = 0.5
 _FLOPS_PER_PARAMETER = 6
 """Of a training step, a token (Kaplan et al. 2020, section 2.1); a validation step takes a third."""
 _START_S = 10
+_ALIKE = (
+    *("task", "padding", "precision", "batch_size", "max_length", "bucketing"),
+    *("freeze", "lora_rank", "gradient_checkpointing", "packing", "compile"),
+)
+"""Recipe fields that an earlier run must share to tell the speed."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,7 @@ def _speed_of_earlier_run(home: Home, recipe: Recipe, base: LocalBase, longest: 
         if not run.is_whole() or run.base().folder != base.folder:
             continue
         other = run.recipe()
-        alike = ("task", "padding", "precision", "batch_size", "max_length", "bucketing")
-        if any(getattr(other, name) != getattr(recipe, name) for name in alike):
+        if any(getattr(other, name) != getattr(recipe, name) for name in _ALIKE):
             continue
         events = run.history()
         started = [event for event in events if isinstance(event, Started)]

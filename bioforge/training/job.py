@@ -16,11 +16,13 @@ from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
-from bioforge.models.bases import LocalBase, read_config, reading_limit
+from bioforge.models.bases import LocalBase, reading_limit
 from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
+from bioforge.training.checkpoint import hash_of_fixed, load_weights
 from bioforge.training.objective import Encoded, Judging, Objective, Writing
+from bioforge.training.treatments import merged, treat
 
 TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"}
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
@@ -39,6 +41,8 @@ class Job:
     max_length: int
     base_config: dict[str, Any] = field(default_factory=dict)
     """Configuration values changed for training only, to be put back into what is saved."""
+    fixed: str = ""
+    """Hash of the weights that do not learn."""
 
     def save_model(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
         """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration.
@@ -49,6 +53,8 @@ class Job:
         for key, value in self.base_config.items():
             setattr(self.model.config, key, value)
         try:
+            if self.recipe.lora_rank:
+                weights = merged(self.model)
             self.model.save_pretrained(folder, state_dict=weights)
         finally:
             for key, value in changed.items():
@@ -66,7 +72,7 @@ def versions() -> dict[str, str]:
 
 
 def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
-    """Load what the run asks for; weights come from `checkpoint` where there is one, else from the base.
+    """Load what the run asks for: the base, and over it what `checkpoint` has learnt, where there is one.
 
     The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
 
@@ -83,8 +89,8 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     )
     torch.manual_seed(recipe.seed)
     tokenizer = load_tokenizer(base.folder)
-    model = load_model(checkpoint / "model" if checkpoint else base.folder, recipe.task)
-    base_config = _set_attention_dropout(model, recipe, read_config(base.folder))
+    model = load_model(base.folder, recipe.task)
+    base_config = _set_attention_dropout(model, recipe)
     max_length = _max_length(model, recipe)
     objective: Objective
     if recipe.task == "bios":
@@ -108,13 +114,17 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
         padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
         model.config.pad_token_id = padding
         objective = Judging(tokenizer, recipe, max_length, padding)
+    treat(model, recipe)
+    fixed = hash_of_fixed(model)
+    if checkpoint:
+        load_weights(model, fixed, checkpoint)
     train, validation = objective.encode(train_rows), objective.encode(validation_rows)
-    return Job(run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config)
+    return Job(
+        run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
+    )
 
 
-def _set_attention_dropout(
-    model: PreTrainedModel, recipe: Recipe, base_config: dict[str, Any]
-) -> dict[str, Any]:
+def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, Any]:
     """Change attention dropout for the training, and return what to put back when saving.
 
     On a CPU, attention with dropout leaves the fast kernel (68 to 310 ms a GPT-2 layer).
@@ -124,8 +134,7 @@ def _set_attention_dropout(
         return before
     for key in _ATTENTION_DROPOUTS:
         if hasattr(model.config, key):
-            # The base's own value: a checkpoint's configuration is already the changed one.
-            before[key] = base_config.get(key, type(model.config)().to_dict().get(key))
+            before[key] = getattr(model.config, key)
             setattr(model.config, key, recipe.attention_dropout)
     module: Any
     for module in model.modules():

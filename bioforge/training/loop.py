@@ -27,13 +27,16 @@ from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
+from bioforge.training.averaging import Average
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job
 from bioforge.training.memory import is_out_of_memory
 from bioforge.training.objective import Example
 from bioforge.training.optimizer import adamw, learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
+from bioforge.training.settling import settle
 from bioforge.training.team import Shared, Team
+from bioforge.training.treatments import trained
 from bioforge.training.validation import MAX_TOKENS, score, validate
 
 T = TypeVar("T")
@@ -89,7 +92,10 @@ class Loop:
         self.team = Team(accelerator.process_index, accelerator.num_processes)
         self.shards = accelerator.distributed_type == DistributedType.FSDP
         self.model: Any = job.model if self.shards else job.model.to(accelerator.device)
+        settle(job, accelerator)
+        self.learning = list(trained(job.model))
         self.compute, self.optimizer = accelerator.prepare(Shared(self.model), adamw(self.model, job.recipe))
+        self.average = Average(self.model, job.recipe)
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
@@ -99,6 +105,7 @@ class Loop:
     def restore(self, saved: Path) -> None:
         """Take optimizer and random state from a checkpoint; its weights are the model's already."""
         checkpoint.load_optimizer(self.compute, self.optimizer.optimizer, saved)
+        self.average.load(checkpoint.read_average(saved))
         before = checkpoint.processes_of(saved)
         if before == self.team.size:
             checkpoint.set_rng_state(checkpoint.read_rng(saved, self.team.rank))
@@ -186,6 +193,7 @@ class Loop:
         self._keep_memory_in_bounds()
         progress.step += 1
         progress.step_in_epoch += 1
+        self.average.update(progress.step)
         progress.epoch_loss += value
         seconds = time.monotonic() - started
         progress.epoch_seconds += seconds
@@ -332,8 +340,9 @@ class Loop:
         return metrics, probabilities, self.pace.validation_seconds
 
     def _look(self, task: Callable[[PreTrainedModel], T]) -> T:
-        """Use the model as it stands; a model in shards is only whole where all processes look together."""
-        found: T = self.compute(task) if self.shards else task(self.model)
+        """Use the model as it would be kept; a model in shards is only whole where all processes look together."""
+        with self._as_kept():
+            found: T = self.compute(task) if self.shards else task(self.model)
         return found
 
     def _validation_tokens(self) -> int:
@@ -398,11 +407,18 @@ class Loop:
         if best and self.recipe.keep == "best":
             self._save_best()
 
+    @contextlib.contextmanager
+    def _as_kept(self) -> Iterator[None]:
+        """The model with the weights that would be kept; compiled code is for training steps only."""
+        with self.average.in_place(), torch.compiler.set_stance("force_eager"):
+            yield
+
     def _save_best(self) -> None:
-        state = self._weights()
-        if self.team.rank == 0:
-            with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
-                self.job.save_model(folder, state)
+        with self._as_kept():
+            state = self._weights() if self.shards else None
+            if self.team.rank == 0:
+                with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
+                    self.job.save_model(folder, state)
 
     def _conclude(self) -> None:
         """Keep the last weights where they are wanted, and where it stands: publishing may be cut off too."""
@@ -485,7 +501,15 @@ class Loop:
         if self.team.rank > 0:
             return
         try:
-            folder = checkpoint.save(self.job.run.checkpoints, self.model, weights, optimizer, progress, rng)
+            folder = checkpoint.save(
+                self.job.run.checkpoints,
+                weights,
+                self.job.fixed,
+                optimizer,
+                self.average.averages,
+                progress,
+                rng,
+            )
         except OSError as error:
             self.emit(
                 Warning(
@@ -496,12 +520,13 @@ class Loop:
             self.emit(Checkpoint(step=progress.step, folder=folder.name, seconds=time.monotonic() - started))
         self.last_saved = time.monotonic()
 
-    def _weights(self) -> dict[str, torch.Tensor] | None:
-        """All weights of a model in shards, at the first process; None where the model holds them itself."""
-        if not self.shards:
-            return None
-        state = self.accelerator.get_state_dict(self.compute)
-        return {name.removeprefix("model."): value for name, value in state.items()}
+    def _weights(self) -> checkpoint.Tensors:
+        """What learns; of a model in shards at the first process only."""
+        if self.shards:
+            state = self.accelerator.get_state_dict(self.compute)
+            whole = {name.removeprefix("model."): value for name, value in state.items()}
+            return {name: whole[name] for name in self.learning if name in whole}
+        return {name: parameter.detach().contiguous() for name, parameter in trained(self.model).items()}
 
 
 class _Pace:

@@ -19,6 +19,7 @@ from bioforge.models.batching import encode_sentences, pad
 from bioforge.models.batching import mask as mask_of
 from bioforge.runs.recipe import Recipe
 from bioforge.training.head import language_model_loss
+from bioforge.training.packing import packed_losses
 
 _IGNORED = -100
 
@@ -96,6 +97,8 @@ class Writing:
         return Encoded(examples, truncated)
 
     def width(self, examples: Sequence[Example]) -> int:
+        if self.recipe.packing:
+            return -(-sum(len(example.ids) for example in examples) // len(examples))
         return _width(self.recipe, self.max_length, examples)
 
     def targets(self, example: Example) -> int:
@@ -106,6 +109,8 @@ class Writing:
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> torch.Tensor:
+        if self.recipe.packing:
+            return packed_losses(model, [example.ids for example in examples], device)[0]
         return self.losses(model, examples, device)[0]
 
     def losses(

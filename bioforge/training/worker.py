@@ -148,6 +148,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     from bioforge.training.job import prepare, versions
     from bioforge.training.loop import Loop, total_steps
     from bioforge.training.publish import publish
+    from bioforge.training.treatments import trained
 
     emit(Preparing(stage="loading data and base"))
     newest, damaged = checkpoint.newest(run.checkpoints)
@@ -181,6 +182,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
             epochs=job.recipe.epochs,
             step=progress.step,
             versions=versions(),
+            trained=sum(parameter.numel() for parameter in trained(job.model).values()),
         )
     )
     outcome = loop.run()
