@@ -111,7 +111,7 @@ def djs(home: Home) -> DataInfo:
     """Forty of the bundled biographies."""
     path = assets() / "dj_bios.csv"
     read = bios.read_bios(path)
-    return store.add(home, "djs", "bios", store.rows_of_bios(read)[:40], path, read)
+    return store.add(home, "djs", "bios", list(store.rows_of_bios(read))[:40], path, read)
 
 
 @pytest.fixture

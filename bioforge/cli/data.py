@@ -56,7 +56,7 @@ def import_bios(
     from bioforge.paths import home
 
     _check_base(base)
-    read = bios.read_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
+    read = bios.open_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
     rows = store.rows_of_bios(read, drop_duplicates=drop_duplicates)
     info = store.add(home(), name or suggested_name(file), "bios", rows, file, read)
     if read.column_guessed:

@@ -51,7 +51,7 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
         )
     rows = held_out(info, data)
     name = "held out" if rows else "all rows"
-    rows = rows or list(data.rows)
+    rows = rows or data.rows
     tokenizer, model = writer.tokenizer, writer.model.eval()
     begin, end = begin_token(tokenizer), tokenizer.eos_token_id
     assert isinstance(end, int)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bioforge.data import bios, checks, cola, store
 from bioforge.data.preview import Preview, suggested_name
 from bioforge.data.preview import preview as look
-from bioforge.data.store import DataSet, Kind, Row
+from bioforge.data.rows import Row
+from bioforge.data.store import DataSet, Kind
 from bioforge.errors import UserError
 from bioforge.models.bases import LocalBase, default_base, read_config, reading_limit, resolve
 from bioforge.models.pull import pull as fetch
@@ -132,15 +133,19 @@ def import_(
     _stop_if_cancelled(context)
     context.progress({"stage": "reading"})
     file = Path(path)
-    source: bios.BiosFile | cola.ColaFile
+    source: bios.Biographies | cola.ColaFile
+    rows: Iterable[Row]
     if kind == "bios":
-        source = bios.read_bios(file, column, skip_ragged=skip_ragged)
-        rows = store.rows_of_bios(source, drop_duplicates=drop_duplicates)
+        source = bios.open_bios(
+            file, column, skip_ragged=skip_ragged, check=lambda: _stop_if_cancelled(context)
+        )
+        rows, total = store.rows_of_bios(source, drop_duplicates=drop_duplicates), source.table.size
     else:
         source = cola.read_cola(file)
-        rows = store.rows_of_cola(source)
+        rows = judged = store.rows_of_cola(source)
+        total = len(judged)
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int) -> None:
         _stop_if_cancelled(context)
         context.progress({"done": done, "total": total})
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bioforge.data.store import Row
+from bioforge.data.rows import Row
 from bioforge.models.batching import encode_sentences, pad
 from bioforge.models.batching import mask as mask_of
 from bioforge.runs.recipe import Recipe
