@@ -110,10 +110,10 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     from bioforge.errors import UserError
     from bioforge.models.bases import default_base, read_config, reading_limit, resolve
     from bioforge.models.tokenization import token_counts
-    from bioforge.reporting.histogram import histogram
+    from bioforge.reporting.data import length_lines, spread
 
-    texts = [row.text for row in data.rows]
-    show("", Text("words a text", style="bold"), *histogram([len(text.split()) for text in texts]))
+    texts, total = [row.text for row in spread(data.rows)], len(data.rows)
+    show("", Text("words a text", style="bold"), *length_lines([len(text.split()) for text in texts], total))
     try:
         local = resolve(home, base or default_base(home, data.info.kind))
     except UserError as error:
@@ -125,7 +125,9 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     show(
         "",
         title,
-        *histogram(token_counts(local.folder, texts), limit=reading_limit(read_config(local.folder))),
+        *length_lines(
+            token_counts(local.folder, texts), total, limit=reading_limit(read_config(local.folder))
+        ),
     )
 
 
@@ -185,7 +187,7 @@ def show_data(
     for row in picked:
         label = "" if row.label is None else ("ok  " if row.label else "*   ")
         show(f"{row.split} {row.row:>6}  {label}{one_line(row.text)}")
-    bad = [row for row in data.rows if row.label == 0]
+    bad = [row for row in data.rows if row.label == 0] if data.info.labels else []
     if bad and rows:
         show("", Text("unacceptable ones", style="bold"))
         show(
