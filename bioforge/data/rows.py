@@ -101,10 +101,6 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return self._read(self.positions)
 
-    def whole(self) -> Rows:
-        """Every row of the file."""
-        return Rows(self.path, self._index)
-
     def digests(self) -> Iterator[int]:
         """The digest of each text, without reading any."""
         return map(self._index.digests.__getitem__, self.positions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import statistics
@@ -250,11 +251,13 @@ def load(home: Home, name: str) -> DataSet:
 
 
 def remove(home: Home, name: str) -> None:
-    """Remove a data set, a damaged one too.
+    """Remove a data set, a damaged one too, and the tokens made of it.
 
     Raises UserError where there is no such data set.
     """
     folder = home.data / check_name(name, "data")
     if not folder.is_dir():
         info(home, name)
+    with contextlib.suppress(UserError, OSError):
+        remove_folder(home.tokens / info(home, name).fingerprint)
     remove_folder(folder)

@@ -16,6 +16,7 @@ from bioforge.models.batching import in_order_of_length
 from bioforge.models.store import ModelInfo
 from bioforge.runs import recipe as recipes
 from bioforge.training.objective import Writing
+from bioforge.training.tokens import encode
 
 _RESAMPLES = 2000
 _MAX_TOKENS = 4096
@@ -57,9 +58,9 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
     assert isinstance(end, int)
     recipe = recipes.preset("bios", "balanced")
     objective = Writing(tokenizer, recipe, info.max_length, begin, end, end)
-    encoded = objective.encode(rows)
+    encoded = encode(objective, rows)
     losses = np.zeros(len(rows))
-    for batch in in_order_of_length(encoded.lengths, 16, _MAX_TOKENS):
+    for batch in in_order_of_length(encoded.lengths.tolist(), 16, _MAX_TOKENS):
         _, at_positions = objective.losses(model, [encoded.examples[i] for i in batch], model.device)
         losses[batch] = at_positions.sum(-1).double().cpu().numpy()
     targets = np.array([objective.targets(example) for example in encoded.examples])

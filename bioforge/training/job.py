@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioforge import __version__
 from bioforge.data import store as data_store
+from bioforge.data.rows import Rows
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
@@ -21,7 +23,8 @@ from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
-from bioforge.training.objective import Encoded, Judging, Objective, Writing
+from bioforge.training.objective import Judging, Objective, Writing
+from bioforge.training.tokens import Encoded, kept
 
 TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"}
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
@@ -70,10 +73,10 @@ def home_of(run: RunFolder) -> Home:
     return Home(run.path.parent.parent)
 
 
-def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
+def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] = lambda _: None) -> Job:
     """Load what the run asks for; weights come from `checkpoint` where there is one, else from the base.
 
-    The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
+    `say` is told what takes long, and may raise to stop. The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
 
     Raises UserError where data, base or model do not fit.
     """
@@ -113,7 +116,9 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
         padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
         model.config.pad_token_id = padding
         objective = Judging(tokenizer, recipe, max_length, padding)
-    train, validation = objective.encode(train_rows), objective.encode(validation_rows)
+    tokens = kept(home_of(run), objective, data.rows, data.info.fingerprint, say)
+    assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
+    train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
     return Job(run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config)
 
 
