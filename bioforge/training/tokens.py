@@ -152,7 +152,7 @@ def _make(folder: Path, objective: Objective, rows: Sequence[Row], say: Callable
     with new_folder(folder) as staging:
         with (staging / _IDS).open("wb") as stream:
             for number, (ids, table) in enumerate(_pieces(objective, rows)):
-                if number and number % _SAY_EVERY == 0:
+                if number % _SAY_EVERY == 0:
                     say(f"tokenizing {number * _PIECE:,} of {len(rows):,}")
                 stream.write(ids.tobytes())
                 tables.append(table)
