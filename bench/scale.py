@@ -9,8 +9,10 @@ tiny GPT-2 drawn at random, so that the training's own arithmetic hides nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -39,11 +41,16 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did: when it began (seconds since the epoch), how long it took, its largest process."""
+    """What a command did."""
 
     began: float
+    """Seconds since the epoch."""
     seconds: float
-    megabytes: float
+    memory: list[tuple[float, float]]
+    """Megabytes of the largest process so far, by the time they were seen."""
+
+    def peak(self, until: float = math.inf) -> float:
+        return max(megabytes for when, megabytes in self.memory if when <= until)
 
 
 def main() -> None:
@@ -56,9 +63,9 @@ def main() -> None:
         base = make_base(place)
         print(
             "| rows | file | import | tokenize | command to first step, tokens new | tokens kept "
-            "| steps a second | peak: import | training, tokens new | tokens kept |"
+            "| steps a second | peak: import | to first step, tokens new | tokens kept | after 50 steps |"
         )
-        print("|---" * 10 + "|")
+        print("|---" * 11 + "|")
         for rows in (asked.rows // 16, asked.rows // 4, asked.rows):
             print(measure(place, base, rows), flush=True)
 
@@ -77,7 +84,7 @@ def measure(place: Path, base: Path, rows: int) -> str:
         events = [json.loads(line) for line in (newest / "events.jsonl").read_text().splitlines()]
         cells.append((done, events))
     (new, events), (kept, later) = cells
-    steps = of_kind(events, "step")
+    steps, later_steps = of_kind(events, "step"), of_kind(later, "step")
     begun = [event["time"] for event in of_kind(events, "preparing") if "tokenizing" in event["stage"]]
     assert not any("tokenizing" in event["stage"] for event in of_kind(later, "preparing"))
     shown = [
@@ -86,9 +93,12 @@ def measure(place: Path, base: Path, rows: int) -> str:
         f"{imported.seconds:.1f} s",
         f"{of_kind(events, 'started')[0]['time'] - begun[0]:.1f} s",
         f"{steps[0]['time'] - new.began:.1f} s",
-        f"{of_kind(later, 'step')[0]['time'] - kept.began:.1f} s",
+        f"{later_steps[0]['time'] - kept.began:.1f} s",
         f"{(len(steps) - 1) / (steps[-1]['time'] - steps[0]['time']):.1f}",
-        *(f"{done.megabytes:,.0f} MB" for done in (imported, new, kept)),
+        f"{imported.peak():,.0f} MB",
+        f"{new.peak(steps[0]['time']):,.0f} MB",
+        f"{kept.peak(later_steps[0]['time']):,.0f} MB",
+        f"{kept.peak():,.0f} MB",
     ]
     path.unlink()
     return f"| {' | '.join(shown)} |"
@@ -148,24 +158,23 @@ def run(*arguments: str) -> Done:
     """A bioforge command, watched with all that it starts."""
     began = time.time()
     process = subprocess.Popen([sys.executable, "-m", "bioforge", *arguments], stdout=subprocess.DEVNULL)
-    peaks = [0.0]
-    watcher = threading.Thread(target=watch, args=(process, peaks))
+    memory: list[tuple[float, float]] = []
+    watcher = threading.Thread(target=watch, args=(process, memory))
     watcher.start()
     code = process.wait()
     seconds = time.time() - began
     watcher.join()
     if code:
         raise SystemExit(f"bioforge {' '.join(arguments)}: exit {code}")
-    return Done(began, seconds, max(peaks))
+    return Done(began, seconds, memory)
 
 
-def watch(process: subprocess.Popen[bytes], peaks: list[float]) -> None:
+def watch(process: subprocess.Popen[bytes], memory: list[tuple[float, float]]) -> None:
     while process.poll() is None:
-        try:
+        with contextlib.suppress(psutil.Error, OSError):
             parent = psutil.Process(process.pid)
-            peaks += [peak_megabytes(one.pid) for one in (parent, *parent.children(recursive=True))]
-        except (psutil.Error, OSError):
-            pass
+            family = (parent, *parent.children(recursive=True))
+            memory.append((time.time(), max(peak_megabytes(one.pid) for one in family)))
         time.sleep(_POLL_S)
 
 

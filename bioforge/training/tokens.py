@@ -149,17 +149,30 @@ def _key(objective: Objective) -> str:
 def _make(folder: Path, objective: Objective, rows: Sequence[Row], say: Callable[[str], None]) -> None:
     tables: list[NDArray[Any]] = []
     kind = ""
-    with new_folder(folder) as staging:
+    with new_folder(folder) as staging, _all_cores():
         with (staging / _IDS).open("wb") as stream:
-            for number, (ids, table) in enumerate(_pieces(objective, rows)):
-                if number % _SAY_EVERY == 0:
-                    say(f"tokenizing {number * _PIECE:,} of {len(rows):,}")
+            say(f"tokenizing 0 of {len(rows):,}")
+            for number, (ids, table) in enumerate(_pieces(objective, rows), 1):
                 stream.write(ids.tobytes())
                 tables.append(table)
                 kind = ids.dtype.str
+                if number % _SAY_EVERY == 0:
+                    say(f"tokenizing {number * _PIECE:,} of {len(rows):,}")
         np.save(staging / _ROWS, np.concatenate(tables))
         checksums = {name: sha256_of(staging / name) for name in (_IDS, _ROWS)}
         write_json(staging / _ABOUT, {"ids": kind, "sha256": checksums})
+
+
+@contextlib.contextmanager
+def _all_cores() -> Iterator[None]:
+    """Nothing else works meanwhile, so the tokenizer may use every core; the ids are the same."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name, "false")
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        os.environ[name] = before
 
 
 def _open(folder: Path) -> Encoded | None:
