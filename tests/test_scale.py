@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bioforge.data import bios, decode, store
+from bioforge.data.checks import check
 from bioforge.data.rows import INDEX, ROWS, Row, Rows
 from bioforge.data.split import hold_out, train_and_validation
 from bioforge.data.store import DataInfo
@@ -159,6 +160,19 @@ def test_opening_and_splitting_read_no_texts_into_memory(home: Home, tmp_path: P
         assert tracemalloc.get_traced_memory()[1] < size / 4
     finally:
         tracemalloc.stop()
+
+
+def test_a_check_compares_texts_without_keeping_them(home: Home, tmp_path: Path) -> None:
+    import_csv(home, write_csv(tmp_path / "t.csv", 10_000, 2000))
+    size = (home.data / "texts" / ROWS).stat().st_size
+    data = store.load(home, "texts")
+    tracemalloc.start()
+    try:
+        found = {finding.check: finding.count for finding in check(data)}
+        assert tracemalloc.get_traced_memory()[1] < size / 3
+    finally:
+        tracemalloc.stop()
+    assert found == {"duplicates": 0, "non-ascii": 0, "longest": 5}
 
 
 def held_out_of_all_texts(rows: Sequence[Row], fraction: float, seed: int) -> list[Row]:

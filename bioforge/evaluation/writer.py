@@ -66,8 +66,9 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
     targets = np.array([objective.targets(example) for example in encoded.examples])
     read = np.array([len(decode(tokenizer, example.ids).encode()) for example in encoded.examples])
     bits = losses / math.log(2)
-    drawn = np.random.default_rng(0).integers(len(rows), size=(_RESAMPLES, len(rows)))
-    low, high = np.quantile(bits[drawn].sum(1) / read[drawn].sum(1), [0.025, 0.975])
+    draw = np.random.default_rng(0)
+    drawn = (draw.integers(len(rows), size=len(rows)) for _ in range(_RESAMPLES))
+    low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
     loss = float(losses.sum() / targets.sum())
     return WriterScore(
         rows=name,
