@@ -40,6 +40,11 @@ class Home:
         return self.cache / "bases"
 
     @property
+    def tokens(self) -> Path:
+        """Token ids of data sets, by their fingerprints; made anew where they are missing."""
+        return self.cache / "tokens"
+
+    @property
     def downloads(self) -> Path:
         return self.cache / "downloads"
 

@@ -149,4 +149,4 @@ def forty_bios(home: Home) -> DataInfo:
     """Forty of the bundled biographies, as data set `djs`."""
     path = assets() / "dj_bios.csv"
     read = bios.read_bios(path)
-    return store.add(home, "djs", "bios", store.rows_of_bios(read)[:40], path, read)
+    return store.add(home, "djs", "bios", list(store.rows_of_bios(read))[:40], path, read)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bioforge.data.checks import Finding, check
-from bioforge.data.store import DataInfo, DataSet, Kind, Row, WordCounts
+from bioforge.data.rows import Row
+from bioforge.data.store import DataInfo, DataSet, Kind, WordCounts
 
 
 def findings(kind: Kind, rows: Sequence[Row]) -> dict[str, Finding]:

@@ -328,10 +328,11 @@ def test_long_texts_are_counted_and_still_end(home: Home, djs: DataInfo, tiny_gp
 
 
 def test_a_text_that_spells_a_special_token_stays_text(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
-    from bioforge.data.store import Row
+    from bioforge.data.rows import Row
+    from bioforge.training.tokens import encode
 
     prepared = job.prepare(make_run(home, "bios", "djs", tiny_gpt2), None)
-    encoded = prepared.objective.encode([Row("before <|endoftext|> after", 1)])
+    encoded = encode(prepared.objective, [Row("before <|endoftext|> after", 1)])
     assert encoded.examples[0].ids.count(prepared.tokenizer.eos_token_id) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from transformers import (
 
 from bench.tutorial import plain_loop
 from bioforge.data import store
+from bioforge.data.rows import Row
 from bioforge.data.split import train_and_validation
-from bioforge.data.store import DataInfo, Row
+from bioforge.data.store import DataInfo
 from bioforge.paths import Home
 from bioforge.runs.events import Step, Validation
 from bioforge.runs.folder import RunFolder
@@ -28,7 +30,7 @@ STEPS = 30
 SEED = 42
 
 
-def _rows(home: Home, name: str) -> tuple[list[Row], list[Row]]:
+def _rows(home: Home, name: str) -> tuple[Sequence[Row], Sequence[Row]]:
     return train_and_validation(store.load(home, name), 0.1, SEED, official=False)
 
 

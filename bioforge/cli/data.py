@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bioforge.cli.console import confirm_or_refuse, note, show, show_json
+from bioforge.cli.console import confirm_or_refuse, note, show, show_json, stderr
 from bioforge.cli.options import JsonFlag, SeedOption, YesFlag
 
 if TYPE_CHECKING:
@@ -51,14 +52,27 @@ def import_bios(
     as_json: JsonFlag = False,
 ) -> None:
     """Import biographies: one text a row."""
+    from rich.progress import Progress
+
     from bioforge.data import bios, store
     from bioforge.data.preview import suggested_name
     from bioforge.paths import home
 
     _check_base(base)
-    read = bios.read_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
-    rows = store.rows_of_bios(read, drop_duplicates=drop_duplicates)
-    info = store.add(home(), name or suggested_name(file), "bios", rows, file, read)
+    with Progress(console=stderr(), disable=not sys.stderr.isatty(), transient=True) as bars:
+        bar = bars.add_task("reading", total=None)
+        read = bios.open_bios(file, column, skip_ragged=skip_ragged, max_cell=max_cell)
+        rows = store.rows_of_bios(read, drop_duplicates=drop_duplicates)
+        bars.update(bar, description="importing", total=read.table.size)
+        info = store.add(
+            home(),
+            name or suggested_name(file),
+            "bios",
+            rows,
+            file,
+            read,
+            lambda done: bars.update(bar, completed=done),
+        )
     if read.column_guessed:
         note(f"column '{read.column}' was chosen because its texts are the longest; --column chooses another")
     _report(home(), info, base, as_json)
@@ -110,10 +124,10 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     from bioforge.errors import UserError
     from bioforge.models.bases import default_base, read_config, reading_limit, resolve
     from bioforge.models.tokenization import token_counts
-    from bioforge.reporting.histogram import histogram
+    from bioforge.reporting.data import length_lines, spread
 
-    texts = [row.text for row in data.rows]
-    show("", Text("words a text", style="bold"), *histogram([len(text.split()) for text in texts]))
+    texts, total = [row.text for row in spread(data.rows)], len(data.rows)
+    show("", Text("words a text", style="bold"), *length_lines([len(text.split()) for text in texts], total))
     try:
         local = resolve(home, base or default_base(home, data.info.kind))
     except UserError as error:
@@ -125,7 +139,9 @@ def _lengths(home: Home, data: DataSet, base: str | None) -> None:
     show(
         "",
         title,
-        *histogram(token_counts(local.folder, texts), limit=reading_limit(read_config(local.folder))),
+        *length_lines(
+            token_counts(local.folder, texts), total, limit=reading_limit(read_config(local.folder))
+        ),
     )
 
 
@@ -185,7 +201,7 @@ def show_data(
     for row in picked:
         label = "" if row.label is None else ("ok  " if row.label else "*   ")
         show(f"{row.split} {row.row:>6}  {label}{one_line(row.text)}")
-    bad = [row for row in data.rows if row.label == 0]
+    bad = [row for row in data.rows if row.label == 0] if data.info.labels else []
     if bad and rows:
         show("", Text("unacceptable ones", style="bold"))
         show(

@@ -2,33 +2,73 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import io
-import json
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bioforge.data.decode import decode, read_bytes
+from bioforge.data.decode import open_text
+from bioforge.data.table import Ragged, Table, choose_column, listed, read_table
 from bioforge.errors import UserError
 
-COLUMN_GUESSES = ("bio_main", "bio", "biography", "text", "description", "content", "about", "summary")
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"})
 """Cells that count as empty, as `DataFrame.dropna` has it in the tutorial."""
 MAX_CELL = 5_000_000
-_DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
-_SAMPLE_RECORDS = 50
-_END = "end"
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass
+class Biographies:
+    """A file of biographies that is known to be readable; iterating reads it, a `(row, text)` at a time.
+
+    Iterating raises UserError, naming file and row, for a cell that is no text, and for too few texts.
+    """
+
+    table: Table
+    column: str
+    column_guessed: bool
+    max_cell: int
+    empty: int = 0
+    """Rows without text, among those read so far."""
+
+    @property
+    def encoding(self) -> str:
+        return self.table.file.encoding
+
+    @property
+    def delimiter(self) -> str | None:
+        return self.table.delimiter
+
+    @property
+    def ragged(self) -> int:
+        return self.table.ragged
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        path = self.table.file.path
+        texts, self.empty = 0, 0
+        for record in self.table.records():
+            if isinstance(record, Ragged):
+                continue
+            row, cells = record
+            try:
+                text = cell_text(cells.get(self.column), self.column, self.max_cell)
+            except UserError as error:
+                raise UserError(f"{path}, row {row}: {error}") from error
+            if text:
+                texts += 1
+                yield row, text
+            else:
+                self.empty += 1
+        if texts + self.empty != self.table.size:
+            raise UserError(f"{path} was changed while it was read; import it again")
+        refused = too_few(self.column, texts, self.empty)
+        if refused:
+            raise UserError(f"{path}{refused}")
 
 
 @dataclass(frozen=True)
 class BiosFile:
-    """What a file of biographies holds: `texts` with their row numbers, and how it was read."""
+    """What a small file of biographies holds: `texts` with their row numbers, and how it was read."""
 
     texts: list[str]
     rows: list[int]
@@ -40,96 +80,62 @@ class BiosFile:
     empty: int
     ragged: int
 
-
-@dataclass(frozen=True)
-class Ragged:
-    """A row with more or fewer fields than the header."""
-
-    row: int
-    line: int
-    width: int
-    expected: int
-
-    @property
-    def message(self) -> str:
-        fields = f"{self.width} field" if self.width == 1 else f"{self.width} fields"
-        return f"{fields} where the header has {self.expected}"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file as rows of named cells, before a column is chosen."""
-
-    columns: list[str]
-    records: list[tuple[int, dict[str, Any]]]
-    """1-based data row, and its cells by column."""
-    ragged: list[Ragged]
-    encoding: str
-    delimiter: str | None
-    """What stands between the fields, in a word; None for JSON."""
-
-
-def read_table(path: Path, text: str, encoding: str, column: str | None = None) -> Table:
-    """Read the decoded `text` of `path` as CSV, TSV or JSON Lines; a wanted `column` helps to tell which.
-
-    Raises UserError for a file that is none of them or has no rows at all.
-    """
-    if not text.strip():
-        raise UserError(f"{path} is empty")
-    delimiter: str | None = None
-    ragged: list[Ragged] = []
-    if _is_json(path, text):
-        records = list(_json_records(path, text))
-        columns = list(dict.fromkeys(key for _, record in records for key in record))
-    else:
-        delimiter = _find_delimiter(text, column, path)
-        columns, records, ragged = _csv_records(path, text, delimiter)
-    if not records and not ragged:
-        raise UserError(f"{path} {'holds no rows' if delimiter is None else 'has a header and no rows'}")
-    return Table(columns, records, ragged, encoding, _DELIMITERS.get(delimiter or ""))
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        return zip(self.rows, self.texts, strict=True)
 
 
 def read_bios(
     path: Path, column: str | None = None, *, skip_ragged: bool = False, max_cell: int = MAX_CELL
 ) -> BiosFile:
-    """Read the biographies in `path`; `column` is found by its usual names where it is not given.
-
-    `max_cell` is the longest cell taken, in characters, 0 for no limit: a huge one is nearly always a
-    quotation mark left open.
+    """All of `open_bios` at once.
 
     Raises UserError, naming file and row, for whatever cannot be read exactly.
     """
-    text, encoding = decode(read_bytes(path), str(path))
-    table = read_table(path, text, encoding, column)
-    if table.ragged and not skip_ragged:
-        first = table.ragged[0]
-        more = f" (and {len(table.ragged) - 1:,} more such rows)" if len(table.ragged) > 1 else ""
+    file = open_bios(path, column, skip_ragged=skip_ragged, max_cell=max_cell)
+    rows, texts = map(list, zip(*file, strict=True))
+    return BiosFile(
+        texts,
+        rows,
+        file.column,
+        file.column_guessed,
+        file.encoding,
+        file.delimiter,
+        file.empty,
+        file.ragged,
+    )
+
+
+def open_bios(
+    path: Path,
+    column: str | None = None,
+    *,
+    skip_ragged: bool = False,
+    max_cell: int = MAX_CELL,
+    check: Callable[[], None] = lambda: None,
+) -> Biographies:
+    """See that `path` is a table, and find the column of texts by its usual names where it is not given.
+
+    `max_cell` is the longest cell taken, in characters, 0 for no limit: a huge one is nearly always a
+    quotation mark left open. `check` is called now and then, and may raise to stop.
+
+    Raises UserError, naming file and row, for whatever cannot be read exactly.
+    """
+    table = read_table(open_text(path), column, check)
+    if table.first_ragged and not skip_ragged:
+        first = table.first_ragged
+        more = f" (and {table.ragged - 1:,} more such rows)" if table.ragged > 1 else ""
         raise UserError(
             f"{path}, row {first.row} (line {first.line}): {first.message}{more}; "
             "put texts that hold the delimiter in quotation marks, or pass --skip-ragged"
         )
-    if not table.records:
+    if not table.size:
         raise UserError(f"{path}: {all_ragged(table)}")
-    chosen, guessed = choose_column(path, table, column)
+    chosen, guessed = choose_column(table, column)
     if chosen is None:
         raise UserError(
-            f"{path}: which column holds the texts? Name it with --column. Its columns: {_listed(table.columns)}"
+            f"{path}: which column holds the texts? Name it with --column. Its columns: {listed(table.columns)}"
         )
-    texts, rows, empty = [], [], 0
-    for row, record in table.records:
-        try:
-            cleaned = cell_text(record.get(chosen), chosen, max_cell)
-        except UserError as error:
-            raise UserError(f"{path}, row {row}: {error}") from error
-        if not cleaned:
-            empty += 1
-            continue
-        texts.append(cleaned)
-        rows.append(row)
-    refused = too_few(chosen, len(texts), empty)
-    if refused:
-        raise UserError(f"{path}{refused}")
-    return BiosFile(texts, rows, chosen, guessed, encoding, table.delimiter, empty, len(table.ragged))
+    return Biographies(table, chosen, guessed, max_cell)
 
 
 def cell_text(value: object, column: str, max_cell: int = MAX_CELL) -> str:
@@ -153,7 +159,7 @@ def cell_text(value: object, column: str, max_cell: int = MAX_CELL) -> str:
 
 
 def all_ragged(table: Table) -> str:
-    return f"all {len(table.ragged):,} rows have more or fewer fields than the header"
+    return f"all {table.ragged:,} rows have more or fewer fields than the header"
 
 
 def too_few(column: str, texts: int, empty: int) -> str:
@@ -163,139 +169,3 @@ def too_few(column: str, texts: int, empty: int) -> str:
     if texts == 1:
         return " holds one text; training needs at least two, one to learn from and one to check"
     return ""
-
-
-def _is_json(path: Path, text: str) -> bool:
-    return path.suffix.lower() in {".jsonl", ".ndjson", ".json"} or text.lstrip()[:1] == "{"
-
-
-def _json_records(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    if text.lstrip().startswith("["):
-        values = _parse_json(path, text, "")
-        numbered = list(enumerate(values, 1))
-    else:
-        # Not splitlines(): U+2028 and its like are legal inside a JSON string.
-        lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-        numbered = [(number, _parse_json(path, line, f", line {number}")) for number, line in lines]
-    for number, value in numbered:
-        if not isinstance(value, dict):
-            raise UserError(f'{path}, row {number}: expected an object such as {{"bio_main": "…"}}')
-        yield number, value
-
-
-def _parse_json(path: Path, text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        where = where or f", line {error.lineno}"
-        raise UserError(f"{path}{where}: not valid JSON ({error.msg} at column {error.colno})") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}{where}: JSON that cannot be read ({error})") from error
-
-
-def _reader(text: str, delimiter: str) -> Any:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-
-
-def _find_delimiter(text: str, column: str | None, path: Path) -> str:
-    """The delimiter under which the first records have the same number of fields, more than one.
-
-    A header that holds the wanted column decides; then the file's suffix; then the widest table.
-    """
-    best, best_score = ",", (False, False, False, 0)
-    for delimiter in _DELIMITERS:
-        records = []
-        try:
-            for record in _reader(text, delimiter):
-                if record:
-                    records.append(record)
-                if len(records) > _SAMPLE_RECORDS:
-                    break
-        except csv.Error:
-            continue
-        header = [name.strip() for name in records[0]] if records else []
-        same = all(len(record) == len(header) for record in records)
-        named = bool({column} & set(header)) if column else bool(set(COLUMN_GUESSES) & set(header))
-        suffix = (path.suffix.lower() in {".tsv", ".tab"}) == (delimiter == "\t")
-        width = len(header) if len(header) > 1 else 0
-        score = (named, same and width > 0, suffix, width)
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
-
-
-def _csv_records(
-    path: Path, text: str, delimiter: str
-) -> tuple[list[str], list[tuple[int, dict[str, Any]]], list[Ragged]]:
-    _refuse_open_quote(path, text, delimiter)
-    reader = _reader(text, delimiter)
-    header: list[str] | None = None
-    records: list[tuple[int, dict[str, Any]]] = []
-    ragged: list[Ragged] = []
-    row = 0
-    start = 1
-    for fields in reader:
-        line, start = start, reader.line_num + 1
-        if not fields:
-            continue
-        if header is None:
-            header = [name.strip() for name in fields]
-            repeated = [name for name in header if header.count(name) > 1]
-            if repeated:
-                raise UserError(f"{path}: two columns are named '{repeated[0]}'; rename one")
-            continue
-        row += 1
-        if len(fields) != len(header):
-            ragged.append(Ragged(row, line, len(fields), len(header)))
-            continue
-        records.append((row, dict(zip(header, fields, strict=True))))
-    assert header is not None
-    return header, records, ragged
-
-
-def _refuse_open_quote(path: Path, text: str, delimiter: str) -> None:
-    """The lenient reader takes a quotation mark left open as a cell that holds the rest of the file."""
-    # A line put after the end is a record of its own, unless a quotation mark is open there.
-    reader = _reader(f"{text}\n{_END}", delimiter)
-    start = next_start = 1
-    closed = False
-    for record in reader:
-        start, next_start = next_start, reader.line_num + 1
-        closed = record == [_END]
-    if not closed:
-        raise UserError(f"{path}, line {start}: a quotation mark is opened and never closed")
-
-
-def choose_column(path: Path, table: Table, wanted: str | None) -> tuple[str | None, bool]:
-    """The column to read, None where the user must say, and whether it was guessed.
-
-    Raises UserError where the wanted one is not there.
-    """
-    columns = table.columns
-    if wanted is not None:
-        if wanted in columns:
-            return wanted, False
-        lowered = {name.lower(): name for name in columns}
-        close = difflib.get_close_matches(wanted.lower(), lowered, n=1, cutoff=0.5)
-        hint = f"did you mean '{lowered[close[0]]}'? " if close else ""
-        raise UserError(f"{path} has no column '{wanted}'; {hint}Its columns: {_listed(columns)}")
-    by_lower_case = {name.lower(): name for name in reversed(columns)}
-    for guess in COLUMN_GUESSES:
-        if guess in by_lower_case:
-            return by_lower_case[guess], False
-    if len(columns) == 1:
-        return columns[0], False
-    sample = [record for _, record in table.records[:_SAMPLE_RECORDS]]
-    length = {
-        name: sum(len(value) for record in sample if isinstance(value := record.get(name), str))
-        for name in columns
-    }
-    ranked = sorted(columns, key=lambda name: length[name], reverse=True)
-    if ranked and length[ranked[0]] > 3 * length[ranked[1]]:
-        return ranked[0], True
-    return None, False
-
-
-def _listed(columns: list[str]) -> str:
-    return ", ".join(columns[:12]) + (" …" if len(columns) > 12 else "")

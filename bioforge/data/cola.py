@@ -30,7 +30,7 @@ _SPLIT_OF_FILE = {
 _SUFFIXES = (".tsv", ".csv", ".txt")
 LABELS = ("0", "1")
 _SAMPLE_ROWS = 50
-_SAMPLE_CHARACTERS = 200_000
+SAMPLE_CHARACTERS = 200_000
 _MAX_UNPACKED = 200_000_000
 _MAX_RATIO = 200
 
@@ -141,7 +141,7 @@ def is_cola_folder(folder: Path) -> bool:
 
 def is_cola_text(text: str) -> bool:
     """Whether most of a file's first rows are judged sentences in one of the forms read here, with a label of 0 or 1."""
-    lines = [line.rstrip("\r") for line in text[:_SAMPLE_CHARACTERS].split("\n") if line.strip()]
+    lines = [line.rstrip("\r") for line in text[:SAMPLE_CHARACTERS].split("\n") if line.strip()]
     if not lines:
         return False
     try:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 from bioforge.errors import UserError
 
@@ -17,6 +22,40 @@ _CONTAINERS = {
 }
 _CONTROLS = bytes(set(range(32)) - {9, 10, 11, 12, 13, 26, 27})
 _MAX_CONTROL_SHARE = 0.001
+_CHUNK = 1 << 20
+_HEAD = 4096
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file whose bytes were all seen to be text; it can be read as often as need be."""
+
+    path: Path
+    encoding: str
+    reopen: Callable[[], BinaryIO]
+
+    def open(self, newline: str) -> TextIO:
+        """The text as a stream, its line ends as they are, lines split as `io.TextIOWrapper` says."""
+        return io.TextIOWrapper(self.reopen(), self.encoding, newline=newline)
+
+
+def open_text(path: Path) -> TextFile:
+    """Look through a file's bytes, keeping none of them; a pipe, which can be read once, is kept.
+
+    Raises UserError for what `read_bytes` and `decode` refuse.
+    """
+    kept = b"" if path.is_file() else read_bytes(path)
+
+    def reopen() -> BinaryIO:
+        return io.BytesIO(kept) if kept else path.open("rb")
+
+    try:
+        with reopen() as stream:
+            if not any(chunk.strip() for chunk in _chunks(stream)):
+                raise UserError(f"{path} is empty")
+            return TextFile(path, encoding_of(stream, str(path)), reopen)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -38,62 +77,111 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(raw: bytes, where: str) -> tuple[str, str]:
-    """Text and encoding of `raw`: UTF-8 with or without BOM, UTF-16, or Windows-1252, in this order.
+    """Text and encoding of `raw`.
+
+    Raises UserError as `encoding_of` does.
+    """
+    encoding = encoding_of(io.BytesIO(raw), where)
+    return raw.decode(encoding), encoding
+
+
+def encoding_of(stream: BinaryIO, where: str) -> str:
+    """The encoding that all of `stream` is in: UTF-8 with or without BOM, UTF-16, or Windows-1252, in this order.
 
     Raises UserError where it is none of them, naming the line of the first bad byte.
     """
+    stream.seek(0)
+    head = stream.read(_HEAD)
+    size = stream.seek(0, io.SEEK_END)
     for magic, kind in _CONTAINERS.items():
-        if raw.startswith(magic):
+        if head.startswith(magic):
             raise UserError(f"{where} is {kind}, not text; export it as CSV (UTF-8) first")
-    if raw.startswith(codecs.BOM_UTF8):
-        return _strictly(raw, "utf-8-sig", where), "utf-8-sig"
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return _strictly(raw, "utf-16", where), "utf-16"
-    if b"\0" in raw:
-        bare = _utf16_without_bom(raw)
+    if head.startswith(codecs.BOM_UTF8):
+        return _strictly(stream, "utf-8-sig", where)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _strictly(stream, "utf-16", where)
+    nul_line = _line_of_nul(stream)
+    if nul_line:
+        bare = "" if size % 2 else _utf16_without_bom(head)
         if bare:
-            return _strictly(raw, bare, where), bare
-        line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise UserError(f"{where}, line {line}: a NUL byte; this is not a text file, or it is damaged there")
-    controls = len(raw) - len(raw.translate(None, _CONTROLS))
-    if controls > len(raw) * _MAX_CONTROL_SHARE:
-        raise UserError(f"{where} is a binary file, not text; export it as CSV (UTF-8) first")
-    try:
-        return raw.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError as utf8_error:
-        try:
-            return raw.decode("cp1252"), "cp1252"
-        except UnicodeDecodeError:
-            line = raw[: utf8_error.start].count(b"\n") + 1
-            raise UserError(
-                f"{where}, line {line}: byte 0x{raw[utf8_error.start]:02x} fits neither UTF-8, UTF-16 nor "
-                "Windows-1252; save the file as UTF-8"
-            ) from utf8_error
-
-
-def _strictly(raw: bytes, encoding: str, where: str) -> str:
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(encoding, "ignore")
-        line = before.count("\n") + 1
+            return _strictly(stream, bare, where)
         raise UserError(
-            f"{where}, line {line}: damaged {encoding.upper()} ({error.reason}); save it as UTF-8"
-        ) from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise UserError(f"{where}, line {line}: a NUL character; remove it and import again")
-    return text
+            f"{where}, line {nul_line}: a NUL byte; this is not a text file, or it is damaged there"
+        )
+    controls = sum(len(chunk) - len(chunk.translate(None, _CONTROLS)) for chunk in _chunks(stream))
+    if controls > size * _MAX_CONTROL_SHARE:
+        raise UserError(f"{where} is a binary file, not text; export it as CSV (UTF-8) first")
+    found = _scan(stream, "utf-8")
+    if not found.error:
+        return "utf-8"
+    if not _scan(stream, "cp1252").error:
+        return "cp1252"
+    raise UserError(
+        f"{where}, line {found.line}: byte 0x{found.error.object[found.error.start]:02x} fits neither UTF-8, "
+        "UTF-16 nor Windows-1252; save the file as UTF-8"
+    ) from found.error
 
 
-def _utf16_without_bom(raw: bytes) -> str | None:
+@dataclass(frozen=True)
+class _Scan:
+    """How decoding a stream went: at most one error, and its line; else the line of the first NUL, if any."""
+
+    line: int = 0
+    error: UnicodeDecodeError | None = None
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    stream.seek(0)
+    while chunk := stream.read(_CHUNK):
+        yield chunk
+
+
+def _line_of_nul(stream: BinaryIO) -> int:
+    """1-based line of the first NUL byte, 0 where there is none."""
+    lines = 1
+    for chunk in _chunks(stream):
+        at = chunk.find(b"\0")
+        if at >= 0:
+            return lines + chunk.count(b"\n", 0, at)
+        lines += chunk.count(b"\n")
+    return 0
+
+
+def _scan(stream: BinaryIO, encoding: str) -> _Scan:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    lines, nul_line = 1, 0
+    for chunk in chain(_chunks(stream), [b""]):
+        before = decoder.getstate()
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            # The error counts from the bytes left over from the chunk before.
+            left_over = len(error.object) - len(chunk)
+            decoder.setstate(before)
+            text = decoder.decode(chunk[: max(0, error.start - left_over)])
+            return _Scan(lines + text.count("\n"), error)
+        if not nul_line and "\0" in text:
+            nul_line = lines + text.count("\n", 0, text.index("\0"))
+        lines += text.count("\n")
+    return _Scan(nul_line)
+
+
+def _strictly(stream: BinaryIO, encoding: str, where: str) -> str:
+    found = _scan(stream, encoding)
+    if found.error:
+        raise UserError(
+            f"{where}, line {found.line}: damaged {encoding.upper()} ({found.error.reason}); save it as UTF-8"
+        ) from found.error
+    if found.line:
+        raise UserError(f"{where}, line {found.line}: a NUL character; remove it and import again")
+    return encoding
+
+
+def _utf16_without_bom(head: bytes) -> str:
     """Western text in UTF-16 has a zero in most of its even, or of its odd, bytes."""
-    if len(raw) % 2:
-        return None
-    sample = raw[:4096]
-    half = len(sample) / 2
-    if sample[1::2].count(0) > 0.5 * half and sample[0::2].count(0) < 0.1 * half:
+    half = len(head) / 2
+    if head[1::2].count(0) > 0.5 * half and head[0::2].count(0) < 0.1 * half:
         return "utf-16-le"
-    if sample[0::2].count(0) > 0.5 * half and sample[1::2].count(0) < 0.1 * half:
+    if head[0::2].count(0) > 0.5 * half and head[1::2].count(0) < 0.1 * half:
         return "utf-16-be"
-    return None
+    return ""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bioforge.data import bios, cola
-from bioforge.data.decode import decode, read_bytes
+from bioforge.data.decode import open_text
+from bioforge.data.rows import digest
 from bioforge.data.store import Kind
+from bioforge.data.table import Ragged, Table, choose_column, read_table
 from bioforge.errors import UserError
 
 FIRST_ROWS = 50
@@ -92,66 +94,68 @@ def preview(path: Path, column: str | None = None) -> Preview:
     # Office documents are zips too; what they are is said below.
     if path.suffix.lower() in ("", ".zip") and cola.is_zip(path):
         return _of_cola(path)
-    text, encoding = decode(read_bytes(path), str(path))
-    if column is None and cola.is_cola_text(text):
-        return _of_cola(path, cola.columns_of(text))
-    return _of_table(path, bios.read_table(path, text, encoding, column), column)
+    file = open_text(path)
+    with file.open(newline="") as text:
+        head = text.read(cola.SAMPLE_CHARACTERS)
+    if column is None and cola.is_cola_text(head):
+        return _of_cola(path, cola.columns_of(head))
+    return _of_table(read_table(file, column), column)
 
 
-def _of_table(path: Path, table: bios.Table, wanted: str | None) -> Preview:
-    column, guessed = bios.choose_column(path, table, wanted)
-    problems = [Problem(bad.row, "", bad.message, fatal=True) for bad in table.ragged]
-    texts: list[str] = []
-    refusal = "choose the column that holds the texts"
-    if column is not None:
-        texts, more, refusal = _texts_of(table, column)
-        problems += more
+def _of_table(table: Table, wanted: str | None) -> Preview:
+    column, guessed = choose_column(table, wanted)
+    texts, problems, refusal = _texts_of(table, column)
     return Preview(
         kind="bios",
-        encoding=table.encoding,
+        encoding=table.file.encoding,
         delimiter=table.delimiter,
         columns=table.columns,
         column=column,
         column_guessed=guessed,
-        total=len(table.records) + len(table.ragged),
+        total=table.size + table.ragged,
         header=table.columns,
         rows=[
-            (row, ["" if record.get(name) is None else str(record[name]) for name in table.columns])
-            for row, record in table.records[:FIRST_ROWS]
+            (row, ["" if cells.get(name) is None else str(cells[name]) for name in table.columns])
+            for row, cells in table.first[:FIRST_ROWS]
         ],
         problems=_in_order(problems),
-        ragged=len(table.ragged),
+        ragged=table.ragged,
         refusal=refusal,
         texts=texts,
     )
 
 
-def _texts_of(table: bios.Table, column: str) -> tuple[list[str], list[Problem], str]:
-    """The texts of a column, the problems of its cells, and why they will not do."""
+def _texts_of(table: Table, column: str | None) -> tuple[list[str], list[Problem], str]:
+    """The texts of a column, the problems of the rows and its cells, and why they will not do."""
     texts: list[str] = []
     problems: list[Problem] = []
-    first_row: dict[str, int] = {}
+    first_row: dict[int, int] = {}
     empty = 0
-    for row, record in table.records:
-        try:
-            text = bios.cell_text(record.get(column), column)
-        except UserError as error:
-            problems.append(Problem(row, column, str(error), fatal=True))
-            continue
-        if not text:
-            empty += 1
-            problems.append(Problem(row, column, "empty, is left out", fatal=False))
-            continue
-        if text in first_row:
-            problems.append(Problem(row, column, f"the same text as in row {first_row[text]:,}", fatal=False))
-        first_row.setdefault(text, row)
-        texts.append(text)
-    fatal = [problem for problem in problems if problem.fatal]
-    if fatal:
-        return texts, problems, f"row {fatal[0].row:,}: {fatal[0].message}"
-    if not table.records:
-        return texts, problems, bios.all_ragged(table)
-    return texts, problems, bios.too_few(column, len(texts), empty).removeprefix(":").strip()
+    refusal = "" if column is not None else "choose the column that holds the texts"
+    for record in table.records():
+        if isinstance(record, Ragged):
+            problems.append(Problem(record.row, "", record.message, fatal=True))
+        elif column is not None:
+            row, cells = record
+            try:
+                text = bios.cell_text(cells.get(column), column)
+            except UserError as error:
+                problems.append(Problem(row, column, str(error), fatal=True))
+                refusal = refusal or f"row {row:,}: {error}"
+                continue
+            if not text:
+                empty += 1
+                problems.append(Problem(row, column, "empty, is left out", fatal=False))
+                continue
+            earlier = first_row.setdefault(digest(text), row)
+            if earlier != row:
+                problems.append(Problem(row, column, f"the same text as in row {earlier:,}", fatal=False))
+            texts.append(text)
+    if column is not None and not table.size:
+        refusal = bios.all_ragged(table)
+    elif column is not None:
+        refusal = refusal or bios.too_few(column, len(texts), empty).removeprefix(":").strip()
+    return texts, problems, refusal
 
 
 def _of_cola(path: Path, columns: list[str] | None = None) -> Preview:

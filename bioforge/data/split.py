@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, TRAIN
-from bioforge.data.store import DataSet, Row
+from bioforge.data.rows import Row, Rows
+from bioforge.data.store import DataSet, at
 from bioforge.errors import UserError
 
 
 def train_and_validation(
     data: DataSet, fraction: float, seed: int, official: bool
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[Sequence[Row], Sequence[Row]]:
     """Split a data set, a pure function of its arguments.
 
     With `official`, a data set that came with an in-domain (or GLUE) dev split is validated on it;
@@ -38,9 +40,15 @@ def train_and_validation(
     return train, validation
 
 
-def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
+def hold_out(rows: Sequence[Row], fraction: float, seed: int) -> tuple[Sequence[Row], Sequence[Row]]:
     """Hold out about `fraction` of `rows`, at least one; both sides keep their order."""
-    texts = list(dict.fromkeys(row.text for row in rows))
-    held = max(1, len(texts) - int((1 - fraction) * len(texts)))
-    chosen = set(random.Random(f"bioforge-split-{seed}").sample(texts, held))
-    return [row for row in rows if row.text not in chosen], [row for row in rows if row.text in chosen]
+    texts: Iterable[object] = rows.digests() if isinstance(rows, Rows) else (row.text for row in rows)
+    numbers: dict[object, int] = {}
+    number_of_row = array("Q", (numbers.setdefault(text, len(numbers)) for text in texts))
+    distinct = len(numbers)
+    held = max(1, distinct - int((1 - fraction) * distinct))
+    chosen = set(random.Random(f"bioforge-split-{seed}").sample(range(distinct), held))
+    places: tuple[array[int], array[int]] = (array("Q"), array("Q"))
+    for place, number in enumerate(number_of_row):
+        places[number in chosen].append(place)
+    return at(rows, places[False]), at(rows, places[True])

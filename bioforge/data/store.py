@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
-import json
 import statistics
+from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from bioforge.data.bios import BiosFile
+from bioforge.data.bios import Biographies, BiosFile
 from bioforge.data.cola import ColaFile
+from bioforge.data.rows import INDEX, ROWS, Index, Row, Rows, digest, line_of, open_rows
 from bioforge.errors import UserError
 from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
 from bioforge.paths import Home, check_name
 
 Kind = Literal["bios", "cola"]
 _PROGRESS_EVERY = 500
-
-
-@dataclass(frozen=True)
-class Row:
-    """One biography, or one judged sentence."""
-
-    text: str
-    row: int
-    """1-based row in the imported file."""
-    split: str = "train"
-    label: int | None = None
-    """1 acceptable, 0 not; None for biographies."""
-    source: str = ""
-    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,21 +65,30 @@ class DataInfo:
 @dataclass(frozen=True)
 class DataSet:
     info: DataInfo
-    rows: tuple[Row, ...]
+    rows: Sequence[Row]
 
-    def split(self, name: str) -> list[Row]:
-        return [row for row in self.rows if row.split == name]
+    def split(self, name: str) -> Sequence[Row]:
+        if self.info.splits.keys() == {name}:
+            return self.rows
+        if name not in self.info.splits:
+            return []
+        return at(self.rows, [place for place, row in enumerate(self.rows) if row.split == name])
 
 
-def rows_of_bios(file: BiosFile, *, drop_duplicates: bool = False) -> list[Row]:
-    seen: set[str] = set()
-    rows = []
-    for text, number in zip(file.texts, file.rows, strict=True):
-        if drop_duplicates and text in seen:
-            continue
-        seen.add(text)
-        rows.append(Row(text, number))
-    return rows
+def at(rows: Sequence[Row], places: Iterable[int]) -> Sequence[Row]:
+    """Some of the rows, which are only read where they are a file's."""
+    return rows.at(places) if isinstance(rows, Rows) else [rows[place] for place in places]
+
+
+def rows_of_bios(file: Iterable[tuple[int, str]], *, drop_duplicates: bool = False) -> Iterator[Row]:
+    seen: set[int] = set()
+    for number, text in file:
+        if drop_duplicates:
+            known = len(seen)
+            seen.add(digest(text))
+            if len(seen) == known:
+                continue
+        yield Row(text, number)
 
 
 def rows_of_cola(file: ColaFile) -> list[Row]:
@@ -108,74 +105,89 @@ def rows_of_cola(file: ColaFile) -> list[Row]:
     ]
 
 
-def word_counts(rows: list[Row]) -> WordCounts:
-    counts = sorted(len(row.text.split()) for row in rows)
-    p95 = counts[min(len(counts) - 1, int(0.95 * len(counts)))]
-    return WordCounts(round(statistics.fmean(counts), 1), statistics.median(counts), p95, counts[-1])
+def word_counts(counts: Iterable[int]) -> WordCounts:
+    """Of the words in each text."""
+    ordered = sorted(counts)
+    p95 = ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))]
+    return WordCounts(round(statistics.fmean(ordered), 1), statistics.median(ordered), p95, ordered[-1])
 
 
 def add(
     home: Home,
     name: str,
     kind: Kind,
-    rows: list[Row],
+    rows: Iterable[Row],
     path: Path,
-    file: BiosFile | ColaFile,
-    progress: Callable[[int, int], None] | None = None,
+    file: Biographies | BiosFile | ColaFile,
+    progress: Callable[[int], None] | None = None,
 ) -> DataInfo:
-    """Keep `rows` as data set `name`; importing the very same rows again is no error.
+    """Keep `rows`, as they come from `file`, as data set `name`; importing the very same again is no error.
 
-    `progress` is told how many of all rows are done, and may raise to stop before anything is written.
+    `progress` is told how many rows are done, and may raise to stop; then, as after any error, nothing is left.
     Raises UserError where other data has that name.
     """
     check_name(name, "data")
-    lines = []
-    for done, row in enumerate(rows):
-        if progress and done % _PROGRESS_EVERY == 0:
-            progress(done, len(rows))
-        lines.append(json.dumps(_row_to_json(row), ensure_ascii=False, sort_keys=True))
-    payload = ("\n".join(lines) + "\n").encode()
-    fingerprint = hashlib.sha256(payload).hexdigest()
-    target = home.data / name
-    if target.exists():
+    try:
+        with new_folder(home.data / name) as folder:
+            described = _write(folder, name, kind, rows, path, file, progress)
+    except FileExistsError:
         existing = info(home, name)
-        if existing.fingerprint == fingerprint:
+        if existing.fingerprint == described.fingerprint:
             return existing
         raise UserError(
             f"a data set '{name}' exists with other contents; choose another --name, "
             f"or remove it: bioforge data remove {name}"
-        )
-    texts = [row.text for row in rows]
+        ) from None
+    return described
+
+
+def _write(
+    folder: Path,
+    name: str,
+    kind: Kind,
+    rows: Iterable[Row],
+    path: Path,
+    file: Biographies | BiosFile | ColaFile,
+    progress: Callable[[int], None] | None,
+) -> DataInfo:
+    """Write rows, their index and what is said of them into `folder`, keeping no text in memory."""
+    hashed, index, words = hashlib.sha256(), Index(), array("Q")
+    splits: Counter[str] = Counter()
+    labels: Counter[str] = Counter()
+    with (folder / ROWS).open("wb") as stream:
+        for done, row in enumerate(rows):
+            if progress and done % _PROGRESS_EVERY == 0:
+                progress(done)
+            line = line_of(row)
+            stream.write(line)
+            hashed.update(line)
+            index.add(line, row.text)
+            words.append(len(row.text.split()))
+            splits[row.split] += 1
+            if row.label is not None:
+                labels[str(row.label)] += 1
     described = DataInfo(
         name=name,
         kind=kind,
-        fingerprint=fingerprint,
+        fingerprint=hashed.hexdigest(),
         imported=dt.datetime.now(dt.UTC).isoformat(timespec="microseconds"),
         file=path.name,
         file_sha256=sha256_of(path) if path.is_file() else "",
         encoding=file.encoding,
-        delimiter=file.delimiter if isinstance(file, BiosFile) else None,
-        column=file.column if isinstance(file, BiosFile) else None,
-        splits=dict(Counter(row.split for row in rows)),
-        labels=dict(sorted(Counter(str(row.label) for row in rows if row.label is not None).items())),
-        words=word_counts(rows),
+        delimiter=None if isinstance(file, ColaFile) else file.delimiter,
+        column=None if isinstance(file, ColaFile) else file.column,
+        splits=dict(splits),
+        labels=dict(sorted(labels.items())),
+        words=word_counts(words),
         empty=file.empty,
-        duplicates=len(texts) - len(set(texts)),
-        ragged=file.ragged if isinstance(file, BiosFile) else 0,
+        duplicates=len(index.digests) - len(set(index.digests)),
+        ragged=0 if isinstance(file, ColaFile) else file.ragged,
     )
-    try:
-        with new_folder(target) as folder:
-            (folder / "rows.jsonl").write_bytes(payload)
-            write_json(folder / "data.json", asdict(described))
-            for written in folder.iterdir():
-                written.chmod(0o444)
-    except FileExistsError:
-        return add(home, name, kind, rows, path, file, progress)
+    index.write(folder / INDEX, described.fingerprint)
+    write_json(folder / "data.json", asdict(described))
+    for written in folder.iterdir():
+        written.chmod(0o444)
     return described
-
-
-def _row_to_json(row: Row) -> dict[str, object]:
-    return {key: value for key, value in asdict(row).items() if value not in (None, "")}
 
 
 def info(home: Home, name: str) -> DataInfo:
@@ -221,30 +233,31 @@ def listing(home: Home) -> tuple[list[DataInfo], list[str]]:
 
 
 def load(home: Home, name: str) -> DataSet:
-    """Read a data set and verify that its rows are the imported ones.
+    """Open a data set and verify that its rows are the imported ones; none is kept in memory.
 
     Raises UserError where it is unknown or was changed on disk.
     """
     described = info(home, name)
-    path = home.data / name / "rows.jsonl"
+    path = home.data / name / ROWS
     try:
-        payload = path.read_bytes()
+        fingerprint = sha256_of(path)
     except OSError as error:
         raise UserError(
             f"data set '{name}' has lost its rows ({path}); remove it and import it again"
         ) from error
-    if hashlib.sha256(payload).hexdigest() != described.fingerprint:
+    if fingerprint != described.fingerprint:
         raise UserError(f"data set '{name}' was changed on disk ({path}); remove it and import it again")
-    rows = tuple(Row(**json.loads(line)) for line in payload.decode().split("\n") if line)
-    return DataSet(described, rows)
+    return DataSet(described, open_rows(path.parent, fingerprint))
 
 
 def remove(home: Home, name: str) -> None:
-    """Remove a data set, a damaged one too.
+    """Remove a data set, a damaged one too, and the tokens made of it.
 
     Raises UserError where there is no such data set.
     """
     folder = home.data / check_name(name, "data")
     if not folder.is_dir():
         info(home, name)
+    with contextlib.suppress(UserError, OSError):
+        remove_folder(home.tokens / info(home, name).fingerprint)
     remove_folder(folder)

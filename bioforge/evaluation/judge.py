@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
+from bioforge.data.rows import Row
 from bioforge.data.split import train_and_validation
-from bioforge.data.store import DataSet, Row
+from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.judging.judge import Judge
 from bioforge.judging.metrics import Counts, accuracy, counts, mcc, mcc_by_batch, mcc_interval
@@ -30,7 +32,7 @@ class JudgeScore:
     """MCC of each 32 sentences, in file order."""
 
 
-def held_out(info: ModelInfo, data: DataSet) -> list[Row]:
+def held_out(info: ModelInfo, data: DataSet) -> Sequence[Row]:
     """The rows of `data` that the model was validated on; empty where it was trained on other data."""
     if info.data_fingerprint != data.info.fingerprint:
         return []
@@ -51,11 +53,11 @@ def evaluate_judge(judge: Judge, data: DataSet) -> list[JudgeScore]:
     splits = {name: rows for name, rows in splits.items() if rows}
     if not splits:
         rows = held_out(judge.info, data)
-        splits = {"held out": rows} if rows else {"all rows": list(data.rows)}
+        splits = {"held out": rows} if rows else {"all rows": data.rows}
     return [_score(judge, name, rows) for name, rows in splits.items()]
 
 
-def _score(judge: Judge, name: str, rows: list[Row]) -> JudgeScore:
+def _score(judge: Judge, name: str, rows: Sequence[Row]) -> JudgeScore:
     verdicts = list(judge.verdicts(row.text for row in rows))
     labels = [int(row.label or 0) for row in rows]
     said = [int(verdict.acceptable) for verdict in verdicts]

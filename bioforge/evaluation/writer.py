@@ -16,6 +16,7 @@ from bioforge.models.batching import in_order_of_length
 from bioforge.models.store import ModelInfo
 from bioforge.runs import recipe as recipes
 from bioforge.training.objective import Writing
+from bioforge.training.tokens import encode
 
 _RESAMPLES = 2000
 _MAX_TOKENS = 4096
@@ -51,22 +52,23 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
         )
     rows = held_out(info, data)
     name = "held out" if rows else "all rows"
-    rows = rows or list(data.rows)
+    rows = rows or data.rows
     tokenizer, model = writer.tokenizer, writer.model.eval()
     begin, end = begin_token(tokenizer), tokenizer.eos_token_id
     assert isinstance(end, int)
     recipe = recipes.preset("bios", "balanced")
     objective = Writing(tokenizer, recipe, info.max_length, begin, end, end)
-    encoded = objective.encode(rows)
+    encoded = encode(objective, rows)
     losses = np.zeros(len(rows))
-    for batch in in_order_of_length(encoded.lengths, 16, _MAX_TOKENS):
+    for batch in in_order_of_length(encoded.lengths.tolist(), 16, _MAX_TOKENS):
         _, at_positions = objective.losses(model, [encoded.examples[i] for i in batch], model.device)
         losses[batch] = at_positions.sum(-1).double().cpu().numpy()
     targets = np.array([objective.targets(example) for example in encoded.examples])
     read = np.array([len(decode(tokenizer, example.ids).encode()) for example in encoded.examples])
     bits = losses / math.log(2)
-    drawn = np.random.default_rng(0).integers(len(rows), size=(_RESAMPLES, len(rows)))
-    low, high = np.quantile(bits[drawn].sum(1) / read[drawn].sum(1), [0.025, 0.975])
+    draw = np.random.default_rng(0)
+    drawn = (draw.integers(len(rows), size=len(rows)) for _ in range(_RESAMPLES))
+    low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
     loss = float(losses.sum() / targets.sum())
     return WriterScore(
         rows=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ from bioforge.errors import UserError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+_BATCH = 500
+"""Texts; the library needs kilobytes for each while it works."""
 
 
 def load_fast(folder: Path) -> Tokenizer:
@@ -39,10 +42,18 @@ def load_fast(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def token_counts(folder: Path, texts: Sequence[str]) -> list[int]:
-    """Tokens a text, without any special tokens around it."""
-    encodings = load_fast(folder).encode_batch_fast(list(texts), add_special_tokens=False)
-    return [len(encoding.ids) for encoding in encodings]
+def token_counts(
+    folder: Path, texts: Sequence[str], progress: Callable[[int], None] | None = None
+) -> list[int]:
+    """Tokens a text, without any special tokens around it; `progress` is told how many are done."""
+    tokenizer = load_fast(folder)
+    counts: list[int] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = list(texts[start : start + _BATCH])
+        counts += [len(found.ids) for found in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+        if progress:
+            progress(len(counts))
+    return counts
 
 
 def tokenize(folder: Path, text: str) -> tuple[list[str], list[int]]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from rich.cells import cell_len, set_cell_size
 
 from bioforge.data.preview import Preview
 from bioforge.data.store import DataInfo
+from bioforge.reporting.histogram import histogram
 from bioforge.reporting.text import count, one_line
+
+T = TypeVar("T")
+MEASURED = 20_000
+"""Texts whose lengths are measured: enough for a histogram, and quick however many there are."""
 
 
 def summary(info: DataInfo) -> list[str]:
@@ -31,6 +37,21 @@ def summary(info: DataInfo) -> list[str]:
     lines.append(f"  {dropped}{info.duplicates:,} exact duplicates{ragged}")
     lines.append(f"  fingerprint {info.fingerprint[:16]}")
     return lines
+
+
+def length_lines(
+    lengths: Sequence[int], total: int, *, limit: int | None = None, width: int = 40
+) -> list[str]:
+    """A histogram of the lengths of a text; a last line says so where only some of `total` were measured."""
+    lines = histogram(lengths, limit=limit, width=width)
+    if len(lengths) < total:
+        lines.append(f"measured on {len(lengths):,} of {total:,} texts")
+    return lines
+
+
+def spread(texts: Sequence[T], most: int = MEASURED) -> Sequence[T]:
+    """All of `texts`, or at most that many at even distances."""
+    return texts[:: max(1, -(-len(texts) // most))]
 
 
 def preview_lines(preview: Preview) -> list[str]:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import random
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bioforge.data import bios, checks, cola, store
 from bioforge.data.preview import Preview, suggested_name
 from bioforge.data.preview import preview as look
-from bioforge.data.store import DataSet, Kind, Row
+from bioforge.data.rows import Row
+from bioforge.data.store import DataSet, Kind
 from bioforge.errors import UserError
 from bioforge.models.bases import LocalBase, default_base, read_config, reading_limit, resolve
 from bioforge.models.pull import pull as fetch
-from bioforge.models.tokenization import load_fast, tokenize
+from bioforge.models.tokenization import token_counts, tokenize
 from bioforge.paths import assets
 from bioforge.reporting.data import (
     column_line,
+    length_lines,
     preview_lines,
     problems_line,
+    spread,
     summary,
 )
-from bioforge.reporting.histogram import histogram
 from bioforge.reporting.text import one_line
 from bioforge.service.worker import Context
 
@@ -39,7 +41,6 @@ _SHOWN_BAD = 5
 _CELL = 200
 _COLUMN = 64
 _SENTENCE_WORDS = 24
-_BATCH = 500
 _BAR_WIDTH = 28
 
 _last_preview: dict[tuple[str, str | None, int], Preview] = {}
@@ -132,15 +133,19 @@ def import_(
     _stop_if_cancelled(context)
     context.progress({"stage": "reading"})
     file = Path(path)
-    source: bios.BiosFile | cola.ColaFile
+    source: bios.Biographies | cola.ColaFile
+    rows: Iterable[Row]
     if kind == "bios":
-        source = bios.read_bios(file, column, skip_ragged=skip_ragged)
-        rows = store.rows_of_bios(source, drop_duplicates=drop_duplicates)
+        source = bios.open_bios(
+            file, column, skip_ragged=skip_ragged, check=lambda: _stop_if_cancelled(context)
+        )
+        rows, total = store.rows_of_bios(source, drop_duplicates=drop_duplicates), source.table.size
     else:
         source = cola.read_cola(file)
-        rows = store.rows_of_cola(source)
+        rows = judged = store.rows_of_cola(source)
+        total = len(judged)
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int) -> None:
         _stop_if_cancelled(context)
         context.progress({"done": done, "total": total})
 
@@ -164,12 +169,12 @@ def describe(context: Context, name: str, seed: int, rows: int = _SHOWN_ROWS) ->
     _stop_if_cancelled(context)
     data = _load(context, name)
     draw = random.Random(seed)
-    numbered = list(enumerate(data.rows))
-    bad = [(index, row) for index, row in numbered if row.label == 0]
+    bad = [index for index, row in enumerate(data.rows) if row.label == 0] if data.info.labels else []
+    count = len(data.rows)
     return {
         "lines": [one_line(line, _CELL) for line in summary(data.info)],
-        "rows": [_shown(*pair) for pair in draw.sample(numbered, min(rows, len(numbered)))],
-        "unacceptable": [_shown(*pair) for pair in draw.sample(bad, min(_SHOWN_BAD, len(bad)))],
+        "rows": [_shown(at, data.rows[at]) for at in draw.sample(range(count), min(rows, count))],
+        "unacceptable": [_shown(at, data.rows[at]) for at in draw.sample(bad, min(_SHOWN_BAD, len(bad)))],
     }
 
 
@@ -210,34 +215,34 @@ def lengths(
     _stop_if_cancelled(context)
     if name is not None:
         data = _load(context, name)
-        kind, texts, fingerprint = data.info.kind, [row.text for row in data.rows], data.info.fingerprint
+        kind, fingerprint, total = data.info.kind, data.info.fingerprint, len(data.rows)
+        texts = [row.text for row in spread(data.rows)]
     else:
         seen = _look(Path(path or ""), column)
-        kind, texts, fingerprint = seen.kind, seen.texts, ""
+        kind, fingerprint, total = seen.kind, "", len(seen.texts)
+        texts = list(spread(seen.texts))
     if not texts:
         return {"words": [], "tokens": [], "base": "", "missing": ""}
-    reply = {"words": histogram([len(text.split()) for text in texts], width=_BAR_WIDTH)}
+    reply = {"words": length_lines([len(text.split()) for text in texts], total, width=_BAR_WIDTH)}
     context.progress(reply)
     try:
         local = resolve(context.home, base or default_base(context.home, kind))
     except UserError as error:
         return {**reply, "tokens": [], "base": "", "missing": str(error)}
     key = (fingerprint, str(local.folder))
-    lines = _histograms.get(key) or _token_histogram(context, local, texts)
+    lines = _histograms.get(key) or _token_histogram(context, local, texts, total)
     if fingerprint:
         _histograms[key] = lines
     return {**reply, "tokens": lines, "base": local.name, "missing": ""}
 
 
-def _token_histogram(context: Context, base: LocalBase, texts: Sequence[str]) -> list[str]:
-    tokenizer = load_fast(base.folder)
-    counts: list[int] = []
-    for start in range(0, len(texts), _BATCH):
+def _token_histogram(context: Context, base: LocalBase, texts: Sequence[str], total: int) -> list[str]:
+    def progress(done: int) -> None:
         _stop_if_cancelled(context)
-        batch = list(texts[start : start + _BATCH])
-        counts += [len(found.ids) for found in tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
-        context.progress({"done": len(counts), "total": len(texts)})
-    return histogram(counts, limit=reading_limit(read_config(base.folder)), width=_BAR_WIDTH)
+        context.progress({"done": done, "total": len(texts)})
+
+    counts = token_counts(base.folder, texts, progress)
+    return length_lines(counts, total, limit=reading_limit(read_config(base.folder)), width=_BAR_WIDTH)
 
 
 def tokens(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioforge import __version__
 from bioforge.data import store as data_store
+from bioforge.data.rows import Rows
 from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
@@ -21,7 +23,8 @@ from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 from bioforge.training.checkpoint import hash_of_fixed, load_weights
-from bioforge.training.objective import Encoded, Judging, Objective, Writing
+from bioforge.training.objective import Judging, Objective, Writing
+from bioforge.training.tokens import Encoded, kept
 from bioforge.training.treatments import merged, treat
 
 TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"}
@@ -71,10 +74,10 @@ def versions() -> dict[str, str]:
     return {"bioforge": __version__, "python": platform.python_version(), **found}
 
 
-def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
+def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] = lambda _: None) -> Job:
     """Load what the run asks for: the base, and over it what `checkpoint` has learnt, where there is one.
 
-    The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
+    `say` is told what takes long, and may raise to stop. The seed is set first, so that new weights (a classifier's head, added tokens) are the recipe's own.
 
     Raises UserError where data, base or model do not fit.
     """
@@ -118,7 +121,9 @@ def prepare(run: RunFolder, checkpoint: Path | None) -> Job:
     fixed = hash_of_fixed(model)
     if checkpoint:
         load_weights(model, fixed, checkpoint)
-    train, validation = objective.encode(train_rows), objective.encode(validation_rows)
+    tokens = kept(run.home, objective, data.rows, data.info.fingerprint, say)
+    assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
+    train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
     return Job(
         run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
     )

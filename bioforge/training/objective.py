@@ -14,37 +14,35 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from bioforge.data.store import Row
+from bioforge.data.rows import Row
 from bioforge.models.batching import encode_sentences, pad
 from bioforge.models.batching import mask as mask_of
 from bioforge.runs.recipe import Recipe
 from bioforge.training.head import language_model_loss
 from bioforge.training.packing import packed_losses
 
-_IGNORED = -100
+IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Example:
     ids: list[int]
-    label: int = _IGNORED
+    label: int = IGNORED
     row: int = 0
     """Row in the imported file."""
 
 
-@dataclass(frozen=True)
-class Encoded:
-    examples: list[Example]
-    truncated: int
-    """Rows that were longer than the limit."""
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(example.ids) for example in self.examples]
-
-
 class Objective(Protocol):
-    def encode(self, rows: Sequence[Row]) -> Encoded: ...
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase: ...
+
+    def tokenize(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[bool]]:
+        """Token ids of each row, and whether it was cut."""
+        ...
+
+    def treatment(self) -> dict[str, Any]:
+        """What the token ids depend on besides rows and tokenizer."""
+        ...
 
     def targets(self, example: Example) -> int:
         """How many predictions of `example` count in the loss."""
@@ -78,23 +76,27 @@ class Writing:
     end: int
     padding: int
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
+    def tokenize(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[bool]]:
         texts = [row.text for row in rows]
         # A text that spells out a special token must not become one.
         encoded: Any = self.tokenizer(
             texts, add_special_tokens=False, split_special_tokens=True, verbose=False
         )
-        examples = []
-        truncated = 0
-        for text_ids, row in zip(encoded["input_ids"], rows, strict=True):
-            ids = [self.begin, *text_ids, self.end]
-            if len(ids) > self.max_length:
-                truncated += 1
-                ids = ids[: self.max_length]
-                if self.recipe.keep_end:
-                    ids[-1] = self.end
-            examples.append(Example(ids, row=row.row))
-        return Encoded(examples, truncated)
+        sequences = [[self.begin, *ids, self.end] for ids in encoded["input_ids"]]
+        cut = [len(ids) > self.max_length for ids in sequences]
+        last = [self.end] if self.recipe.keep_end else []
+        for index in (index for index, is_cut in enumerate(cut) if is_cut):
+            sequences[index] = [*sequences[index][: self.max_length - len(last)], *last]
+        return sequences, cut
+
+    def treatment(self) -> dict[str, Any]:
+        return {
+            "task": "bios",
+            "begin": self.begin,
+            "end": self.end,
+            "keep_end": self.recipe.keep_end,
+            "max_length": self.max_length,
+        }
 
     def width(self, examples: Sequence[Example]) -> int:
         if self.recipe.packing:
@@ -126,10 +128,10 @@ class Writing:
         else:
             # Padding is told by length, not by id: the end token may well be the padding token, and must be
             # learnt. A causal model needs no mask for padding on the right, and is faster without one.
-            targets = pad(ids, _IGNORED, width).to(device)
+            targets = pad(ids, IGNORED, width).to(device)
             mask = None
-        labels = F.pad(targets[:, 1:], (0, 1), value=_IGNORED)
-        return language_model_loss(model, inputs, mask, labels, _IGNORED)
+        labels = F.pad(targets[:, 1:], (0, 1), value=IGNORED)
+        return language_model_loss(model, inputs, mask, labels, IGNORED)
 
 
 @dataclass(frozen=True)
@@ -141,26 +143,24 @@ class Judging:
     max_length: int
     padding: int
 
-    def encode(self, rows: Sequence[Row]) -> Encoded:
-        sequences, cut = encode_sentences(self.tokenizer, [row.text for row in rows], self.max_length)
-        examples = [
-            Example(ids, _IGNORED if row.label is None else row.label, row.row)
-            for ids, row in zip(sequences, rows, strict=True)
-        ]
-        return Encoded(examples, sum(cut))
+    def tokenize(self, rows: Sequence[Row]) -> tuple[list[list[int]], list[bool]]:
+        return encode_sentences(self.tokenizer, [row.text for row in rows], self.max_length)
+
+    def treatment(self) -> dict[str, Any]:
+        return {"task": "cola", "max_length": self.max_length}
 
     def width(self, examples: Sequence[Example]) -> int:
         return _width(self.recipe, self.max_length, examples)
 
     def targets(self, example: Example) -> int:
-        return int(example.label != _IGNORED)
+        return int(example.label != IGNORED)
 
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> torch.Tensor:
         labels = torch.tensor([example.label for example in examples], device=device)
         return F.cross_entropy(
-            self.logits(model, examples, device), labels, ignore_index=_IGNORED, reduction="sum"
+            self.logits(model, examples, device), labels, ignore_index=IGNORED, reduction="sum"
         )
 
     def logits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 Batch = list[int]
 _WINDOW = 50
@@ -12,7 +13,7 @@ _WINDOW = 50
 
 
 def batches_of_epoch(
-    seed: int, epoch: int, lengths: Sequence[int], batch_size: int, *, bucketing: bool
+    seed: int, epoch: int, lengths: Sequence[int] | NDArray[np.int64], batch_size: int, *, bucketing: bool
 ) -> list[Batch]:
     """Indices into `lengths`, each exactly once, in shuffled batches.
 
@@ -33,7 +34,13 @@ def batches_of_epoch(
 
 
 def steps_of_epoch(
-    seed: int, epoch: int, lengths: Sequence[int], batch_size: int, accumulate: int, *, bucketing: bool
+    seed: int,
+    epoch: int,
+    lengths: Sequence[int] | NDArray[np.int64],
+    batch_size: int,
+    accumulate: int,
+    *,
+    bucketing: bool,
 ) -> list[list[Batch]]:
     """Optimizer steps, each of `accumulate` batches; the last step of an epoch may have fewer."""
     batches = batches_of_epoch(seed, epoch, lengths, batch_size, bucketing=bucketing)

@@ -31,7 +31,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     if recipe.task == "cola":
         threshold = 0.5
         if recipe.tune_threshold and len(probabilities) >= _ENOUGH_TO_CHOOSE_BY:
-            labels = [example.label for example in job.validation.examples]
+            labels = job.validation.labels
             threshold = best_threshold(labels, probabilities)
             predictions = [int(probability >= threshold) for probability in probabilities]
             metrics["mcc_at_threshold"] = mcc(labels, predictions)

@@ -9,8 +9,9 @@ from transformers import PreTrainedModel
 
 from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
-from bioforge.training.objective import Encoded, Judging, Objective
+from bioforge.training.objective import Judging, Objective
 from bioforge.training.team import ALONE, Team
+from bioforge.training.tokens import Encoded
 
 MAX_TOKENS = 4096
 """In one forward pass: a vocabulary's worth of logits for each of them must fit in memory."""
@@ -34,7 +35,7 @@ def validate(
     model.eval()
     total, targets = 0.0, 0
     probabilities: dict[int, float] = {}
-    batches = in_order_of_length(rows.lengths, batch_size, max_tokens)
+    batches = in_order_of_length(rows.lengths.tolist(), batch_size, max_tokens)
     try:
         for turn in range(0, len(batches), team.size):
             # All processes compute as often; who has no batch left repeats the last one for nothing.
@@ -58,7 +59,7 @@ def validate(
     mean = sum(total for total, _, _ in parts) / sum(targets for _, targets, _ in parts)
     if not isinstance(objective, Judging):
         return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, []
-    labels = [example.label for example in rows.examples]
+    labels = rows.labels
     found = {index: value for _, _, part in parts for index, value in part.items()}
     in_order = [found[index] for index in range(len(labels))]
     predictions = [int(probability >= 0.5) for probability in in_order]

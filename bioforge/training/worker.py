@@ -56,6 +56,10 @@ class _StopFlag:
         return self.is_set
 
 
+class _AskedToStopError(Exception):
+    """A request to stop came before there was anything to save."""
+
+
 def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not (Path(arguments[0]) / "run.json").is_file():
         sys.stderr.write("usage: python -m bioforge.training.worker RUN_DIR\n")
@@ -154,7 +158,18 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     newest, damaged = checkpoint.newest(run.checkpoints)
     for folder in damaged:
         emit(Warning(message=f"checkpoint {folder.name} is damaged and passed over"))
-    job = prepare(run, newest)
+    progress = checkpoint.read_progress(newest) if newest else Progress()
+
+    def say(stage: str) -> None:
+        emit(Preparing(stage=stage))
+        if stop() or any(asked.get("request") == "stop" for asked in ControlReader(run.control).poll()):
+            raise _AskedToStopError
+
+    try:
+        job = prepare(run, newest, say)
+    except _AskedToStopError:
+        emit(Stopped(step=progress.step, reason="asked to stop"))
+        return ExitCode.OK
     where = device.choose()
     precision = device.precision(job.recipe.precision, where)
     accelerator = Accelerator(
@@ -162,7 +177,6 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
         mixed_precision="bf16" if precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
-    progress = checkpoint.read_progress(newest) if newest else Progress()
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
     _kept.append(loop)
     torch.manual_seed(job.recipe.seed + progress.step + loop.team.rank)
