@@ -22,7 +22,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.runtime
-	$(BIN)/python -m bench.treatments
+	$(BIN)/python -m bench.speed
 
 pictures: .venv/.runtime
 	$(BIN)/python -m bench.pictures
