@@ -24,7 +24,7 @@ from bioforge.runs.launch import launch
 from bioforge.runs.start import new_run
 
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-_ONLY_STEPS = [
+ONLY_STEPS = [
     # A run that is cut off after its steps: nothing but steps, and one row held out.
     "epochs=1000",
     "validate_first=false",
@@ -46,6 +46,8 @@ class Measured:
     start: float = 0.0
     """Seconds from the launch to the end of the first step."""
     steps_per_second: float = 0.0
+    device_memory: int = 0
+    """The most the worker itself named, in bytes: on a GPU, the GPU's."""
 
 
 def ask(module: str, name: str, job: dict[str, Any]) -> tuple[dict[str, Any], int]:
@@ -91,7 +93,7 @@ def train(place: Home, task: Task, data: str, base: Path, steps: int, settings: 
 
     The first step warms up and does not count; the time is that between the events the worker writes.
     """
-    run = new_run(place, task, data, str(base), "balanced", [*_ONLY_STEPS, *settings])
+    run = new_run(place, task, data, str(base), "balanced", [*ONLY_STEPS, *settings])
     began = time.time()
     process = launch(run)
     try:
@@ -103,7 +105,14 @@ def train(place: Home, task: Task, data: str, base: Path, steps: int, settings: 
     tokens = sum(step.tokens_per_second * size / step.examples_per_second for step in said[1:])
     seconds = said[-1].time - said[0].time
     losses = [step.loss for step in said]
-    return Measured(tokens / seconds, memory, losses, said[0].time - began, (len(said) - 1) / seconds)
+    return Measured(
+        tokens / seconds,
+        memory,
+        losses,
+        start=said[0].time - began,
+        steps_per_second=(len(said) - 1) / seconds,
+        device_memory=max(step.memory_bytes for step in said),
+    )
 
 
 def _steps(run: RunFolder, wanted: int) -> list[Step]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import sys
@@ -137,6 +138,88 @@ def trainer(job: Job) -> dict[str, Any]:
     return {"rate": sum(counts[1 : job["steps"] + 1]) / seconds, "losses": [loss]}
 
 
+class _TimeIsUpError(Exception):
+    pass
+
+
+def whole_tutorial(job: Job) -> dict[str, Any]:
+    """The first tutorial's job from loading to the saved model: samples, validation and all.
+
+    After `limit` seconds of training it goes straight to saving, and says how many steps it did of how many.
+    """
+    began = time.perf_counter()
+    model, tokenizer = load(job)
+    size, _, rate, clip = _TUTORIAL["bios"]
+    tokenizer.add_special_tokens({"bos_token": "<|startoftext|>", "pad_token": "<|pad|>"})
+    model.resize_token_embeddings(len(tokenizer))
+    model.to(job["device"])
+    encoded = tokenizer(
+        [f"<|startoftext|>{text}<|endoftext|>" for text in job["texts"]],
+        truncation=True,
+        max_length=job["width"],
+        padding="max_length",
+        return_tensors="pt",
+        verbose=False,
+    )
+    ids, masks = encoded["input_ids"], encoded["attention_mask"]
+    order = random.Random(job["seed"]).sample(range(len(ids)), len(ids))
+    train, held = order[len(ids) // 10 :], order[: len(ids) // 10]
+    epoch = [train[start : start + size] for start in range(0, len(train), size)]
+    done = 0
+
+    def loss_of(batch: list[int]) -> Any:
+        inputs, mask = ids[batch].to(job["device"]), masks[batch].to(job["device"])
+        return model(inputs, attention_mask=mask, labels=inputs)
+
+    def forward(batch: list[int]) -> Any:
+        nonlocal done
+        if time.perf_counter() - training > job["limit"]:
+            raise _TimeIsUpError
+        if done % len(epoch) == 0 and done:
+            validate()
+        elif done % 100 == 0 and done:
+            sample()
+        done += 1
+        return loss_of(batch)
+
+    def sample() -> None:
+        model.eval()
+        model.generate(
+            bos_token_id=random.randint(1, 30_000),
+            do_sample=True,
+            top_k=50,
+            max_length=200,
+            top_p=0.95,
+            num_return_sequences=1,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+        model.train()
+
+    def validate() -> None:
+        model.eval()
+        with torch.no_grad():
+            for start in range(0, len(held), size):
+                loss_of(held[start : start + size]).loss.item()
+        model.train()
+
+    training = time.perf_counter()
+    batches = epoch * job["epochs"]
+    with contextlib.suppress(_TimeIsUpError):
+        plain_loop(model, batches, forward, learning_rate=rate, warmup=100, total=len(batches), clip=clip)
+        validate()
+    seconds = time.perf_counter() - training
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    return {
+        "steps": done,
+        "of": len(batches),
+        "training": seconds,
+        "rest": time.perf_counter() - began - seconds,
+        "tokens": masks[train].sum().item() * job["epochs"],
+    }
+
+
 def classify(job: Job) -> dict[str, Any]:
     """Sentences a second of the pipeline, by batch size; its own default is one by one."""
     model, tokenizer = load(job)
@@ -174,7 +257,19 @@ def write(job: Job) -> dict[str, Any]:
     return {"rate": job["calls"] * job["tokens"] / (time.perf_counter() - began)}
 
 
-PEERS = {"tutorial": tutorial, "trainer": trainer, "classify": classify, "write": write}
+def device(_job: Job) -> dict[str, Any]:
+    """Name of the first GPU; empty where there is none."""
+    return {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else ""}
+
+
+PEERS = {
+    "classify": classify,
+    "device": device,
+    "trainer": trainer,
+    "tutorial": tutorial,
+    "whole_tutorial": whole_tutorial,
+    "write": write,
+}
 
 if __name__ == "__main__":
     logging.set_verbosity_error()

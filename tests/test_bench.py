@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import statistics
+from pathlib import Path
 
 import pytest
 
-from bench import results, subjects
+from bench import gpu, results, subjects
 from bioforge.training.plan import batches_of_epoch
 
 
@@ -61,3 +63,42 @@ def test_joined_texts_have_the_tutorials_length_and_lose_nothing() -> None:
     words = [len(text.split()) for text in long]
     assert statistics.mean(words) == pytest.approx(490, abs=30)
     assert sum(words) >= sum(len(text.split()) for text in texts) - 600
+
+
+def test_the_narrower_chip_name_wins_and_an_unknown_chip_has_no_peak() -> None:
+    assert gpu.peak("NVIDIA H100 80GB HBM3") == 989e12
+    assert gpu.peak("NVIDIA H100 PCIe") == 756e12
+    assert gpu.peak("NVIDIA A10G") == 70e12
+    assert gpu.peak("NVIDIA A100-SXM4-80GB") == 312e12
+    assert gpu.peak("NVIDIA GeForce RTX 4090") == 165e12
+    assert gpu.peak("NVIDIA L4") == 121e12
+    assert gpu.peak("Some Card") is None
+
+
+def test_flops_of_a_token_by_hand() -> None:
+    from transformers import GPT2Config
+
+    # 124,439,808 weights, of which 1,024 x 768 position embeddings multiply nothing.
+    config = GPT2Config().to_dict()
+    assert gpu.flops_per_token(config, [100]) == 6 * 123_653_376 + 12 * 12 * 768 * 100
+    # Three tokens of four stand in the text of 300: (300 x 300 + 100 x 100) / 400 = 250.
+    assert gpu.flops_per_token(config, [300, 100]) == 6 * 123_653_376 + 12 * 12 * 768 * 250
+
+
+def test_synthetic_texts_have_the_length_asked_for_and_are_the_same_each_time() -> None:
+    texts = subjects.synthetic(200)
+    assert texts == subjects.synthetic(200) != subjects.synthetic(200, seed=1)
+    assert statistics.mean(len(text.split()) for text in texts) == pytest.approx(490, rel=0.05)
+
+
+def test_the_gpu_bench_runs_to_its_end_on_a_cpu_and_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "device_name", lambda: "")
+    assert gpu.main(["--minutes", "1", "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "gpu.md").read_text()
+    assert "DRY RUN" in page and "aten::mm" in page and "peak unknown" in page
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    job = found["job"]
+    assert job["peer"]["steps"] == job["peer"]["of"] == 11  # 22 of 24 texts, two a step, one epoch
+    assert job["ours"] > 0 and found["default recipe"]["rate"] > 0
