@@ -22,8 +22,9 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 bench: .venv/.runtime
+	$(BIN)/python -m bench.speed
 	$(BIN)/python -m bench.survival
-	$(BIN)/python -m bench.treatments
+	$(BIN)/python -m bench.scale
 
 pictures: .venv/.runtime
 	$(BIN)/python -m bench.pictures

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bioforge.data.store import DataInfo
+from bioforge.judging import judge as judging
 from bioforge.judging.judge import Judge
 from bioforge.judging.metrics import best_threshold, counts, mcc, mcc_by_batch, mcc_interval
 from bioforge.models import store
@@ -100,3 +103,57 @@ def test_the_threshold_decides(judge: Judge) -> None:
     assert next(judge.verdicts(["Go home."], verdict.probability)).acceptable
     assert not next(judge.verdicts(["Go home."], verdict.probability + 1e-6)).acceptable
     assert next(judge.verdicts([], 0.5), None) is None
+
+
+def _many() -> list[str]:
+    return [
+        f"The {noun} {verb} {number} records."
+        for noun in ("DJ", "cat")
+        for verb in ("play", "has played")
+        for number in range(25)
+    ]
+
+
+def test_what_bf16_is_off_by_never_changes_a_verdict(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = _many()
+    monkeypatch.setattr(judging, "computes_bf16", lambda _device: False)
+    exact = [verdict.probability for verdict in judge.verdicts(texts)]
+    margins = judging._margins
+
+    def off(model: Any, ids: Any, padding: int) -> Any:
+        found = margins(model, ids, padding)
+        if torch.is_autocast_enabled("cpu"):
+            found[::2] += 0.16
+            found[1::2] -= 0.16
+        return found
+
+    monkeypatch.setattr(judging, "computes_bf16", lambda _device: True)
+    monkeypatch.setattr(judging, "_margins", off)
+    cut = float(
+        np.median(exact)
+    )  # the hardest threshold: a barely trained judge puts every sentence beside it
+    said = [verdict.acceptable for verdict in judge.verdicts(texts, cut)]
+    assert said == [probability >= cut for probability in exact]
+    assert 0 < sum(said) < len(said)
+
+
+def test_only_sentences_near_the_threshold_are_computed_twice(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = _many()
+    asked: list[int] = []
+    margins = judging._margins
+
+    def counted(model: Any, ids: Any, padding: int) -> Any:
+        asked.append(len(ids))
+        return margins(model, ids, padding)
+
+    monkeypatch.setattr(judging, "_margins", counted)
+    monkeypatch.setattr(judging, "computes_bf16", lambda _device: True)
+    head: Any = judge.model.classifier
+    with torch.no_grad():
+        head.bias += torch.tensor([-4.0, 4.0])
+    sure = [verdict.probability for verdict in judge.verdicts(texts, 0.9)]
+    assert asked == [len(texts)] and min(sure) > 0.95
+    list(judge.verdicts(texts, float(np.median(sure))))
+    assert asked[1:] == [len(texts), len(texts)]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, matthews_corrcoef
 
 Array = NDArray[Any]
 RESAMPLES = 2000
@@ -20,12 +19,16 @@ def mcc(labels: Sequence[int] | Array, predictions: Sequence[int] | Array) -> fl
 
     Source: Matthews 1975; tutorial 2, section 5.2 (which divides by zero there).
     """
+    from sklearn.metrics import matthews_corrcoef  # a writer's training never needs it
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(matthews_corrcoef(labels, predictions))
 
 
 def accuracy(labels: Sequence[int] | Array, predictions: Sequence[int] | Array) -> float:
+    from sklearn.metrics import accuracy_score
+
     return float(accuracy_score(labels, predictions))
 
 

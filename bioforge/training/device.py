@@ -10,6 +10,8 @@ import sys
 import psutil
 import torch
 
+from bioforge.models.precision import computes_bf16
+
 
 def choose() -> str:
     """`cuda`, `mps` or `cpu`, the first that is there."""
@@ -28,19 +30,6 @@ def name(device: str) -> str:
         return "mps (Apple GPU)"
     threads = torch.get_num_threads()
     return f"cpu ({platform.processor() or platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"
-
-
-def computes_bf16(device: str) -> bool:
-    """Whether bf16 is native, hence faster than float32, on this machine.
-
-    A CPU needs AVX-512 BF16 or AMX: elsewhere bf16 is emulated and slower.
-    """
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device == "cpu":
-        checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
-    return False
 
 
 def precision(wanted: str, device: str) -> str:

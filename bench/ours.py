@@ -1,0 +1,45 @@
+"""bioforge's own evaluation and generation, each in a process of its own.
+
+python -m bench.ours classify|write JOB.json     one JSON object on the last line of stdout
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bioforge.generation.writer import Sampling, Writer
+from bioforge.judging.judge import Judge
+from bioforge.models.loading import load_model, load_tokenizer
+from bioforge.models.store import ModelInfo
+
+Job = dict[str, Any]
+
+
+def classify(job: Job) -> dict[str, Any]:
+    """Sentences a second, tokenizing included."""
+    base = Path(job["base"])
+    info = ModelInfo("bench", "cola", "bench", "", "", "", "", "", {}, {}, 0, max_length=128)
+    judge = Judge(load_model(base, "cola").eval(), load_tokenizer(base), info)
+    list(judge.verdicts(job["texts"][:64]))
+    began = time.perf_counter()
+    said = list(judge.verdicts(job["texts"]))
+    return {"rate": len(said) / (time.perf_counter() - began)}
+
+
+def write(job: Job) -> dict[str, Any]:
+    """New tokens a second, texts side by side."""
+    writer = Writer.load(Path(job["base"]))
+    writer.write("", job["texts"], Sampling(max_new_tokens=8), 1)
+    began = time.perf_counter()
+    texts = writer.write("", job["texts"], Sampling(max_new_tokens=job["tokens"]), job["seed"])
+    return {"rate": sum(text.tokens for text in texts) / (time.perf_counter() - began)}
+
+
+OURS = {"classify": classify, "write": write}
+
+if __name__ == "__main__":
+    print(json.dumps(OURS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))
