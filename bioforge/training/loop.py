@@ -7,36 +7,28 @@ one that was not. Validation, samples, saving and watching leave that state unto
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
-from accelerate import Accelerator, DistributedType
-from transformers import PreTrainedModel
+from accelerate import Accelerator
 
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
-from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
-from bioforge.training.averaging import Average
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job
+from bioforge.training.learner import DIVERGED, DivergedError, Learner
 from bioforge.training.memory import is_out_of_memory
-from bioforge.training.objective import Example
-from bioforge.training.optimizer import adamw, learning_rate
+from bioforge.training.optimizer import learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
-from bioforge.training.settling import settle
-from bioforge.training.team import Shared, Team
-from bioforge.training.treatments import trained
 from bioforge.training.validation import MAX_TOKENS, score, validate
 
 T = TypeVar("T")
@@ -48,16 +40,6 @@ class Outcome:
 
     stopped: bool
     reason: str
-
-
-_DIVERGED = (
-    "the last good checkpoint is kept, but from there the same would happen: "
-    "start anew with a lower learning_rate"
-)
-
-
-class DivergedError(UserError):
-    """The loss or the gradient is no number any more."""
 
 
 def total_steps(job: Job) -> int:
@@ -89,37 +71,19 @@ class Loop:
         self.per_epoch = steps_per_epoch(
             len(job.train.examples), job.recipe.batch_size, job.recipe.accumulate
         )
-        self.team = Team(accelerator.process_index, accelerator.num_processes)
-        self.shards = accelerator.distributed_type == DistributedType.FSDP
-        self.model: Any = job.model if self.shards else job.model.to(accelerator.device)
-        settle(job, accelerator)
-        self.learning = list(trained(job.model))
-        self.compute, self.optimizer = accelerator.prepare(Shared(self.model), adamw(self.model, job.recipe))
-        self.average = Average(self.model, job.recipe)
+        self.learner = Learner(job, accelerator, progress, emit)
+        self.team = self.learner.team
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
         self.pace = _Pace()
-        self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
-
-    def restore(self, saved: Path) -> None:
-        """Take optimizer and random state from a checkpoint; its weights are the model's already."""
-        checkpoint.load_optimizer(self.compute, self.optimizer.optimizer, saved)
-        self.average.load(checkpoint.read_average(saved))
-        before = checkpoint.processes_of(saved)
-        if before == self.team.size:
-            checkpoint.set_rng_state(checkpoint.read_rng(saved, self.team.rank))
-        else:
-            self.emit(
-                Warning(
-                    message=f"begun with {before}, goes on with {self.team.size} processes: dropout is drawn anew"
-                )
-            )
 
     def run(self) -> Outcome:
         progress = self.progress
-        self.model.train()
-        if progress.step == 0 and self.recipe.validate_first and not self.stop_signalled():
+        self.learner.model.train()
+        if self._handle_requests():
+            return self._stop()
+        if progress.step == 0 and self.recipe.validate_first:
             self._validate_base()
         while progress.step < self.total:
             if self._handle_requests():
@@ -173,27 +137,10 @@ class Loop:
         job, progress, recipe = self.job, self.progress, self.recipe
         started = time.monotonic()
         examples = [[job.train.examples[index] for index in batch] for batch in batches]
-        targets = sum(job.objective.targets(example) for batch in examples for example in batch)
         rate = learning_rate(recipe, progress.step, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        loss = self._in_memory(
-            lambda: self._gradients(examples, targets), lambda: self._largest_pass(examples)
-        )
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), recipe.clip_norm or math.inf)
-        value, gradient = loss.item(), norm.item()
-        if not math.isfinite(value) or not math.isfinite(gradient):
-            rows = sorted(example.row for batch in examples for example in batch)
-            raise DivergedError(
-                f"at step {progress.step + 1} the loss is {value} and the gradient norm {gradient}; {_DIVERGED}. "
-                f"Rows of the data in that batch: {', '.join(map(str, rows))}"
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self._keep_memory_in_bounds()
+        value, gradient = self.learner.step(examples, rate)
         progress.step += 1
         progress.step_in_epoch += 1
-        self.average.update(progress.step)
         progress.epoch_loss += value
         seconds = time.monotonic() - started
         progress.epoch_seconds += seconds
@@ -202,87 +149,6 @@ class Loop:
         )
         if progress.step % recipe.log_every == 0 or progress.step == self.total:
             self._report_step(rate, gradient)
-
-    def _in_memory(self, attempt: Callable[[], T], largest: Callable[[], int]) -> T:
-        """`attempt`; where memory runs out, once more from its start with forward passes of half the size.
-
-        `largest` gives the tokens of its largest pass of several texts, 0 where each text has its own.
-        """
-        while True:
-            random = checkpoint.rng_state()
-            try:
-                return attempt()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self.team.size > 1:
-                    raise  # several processes would no longer meet as often
-                tokens = largest()
-                if not tokens:
-                    raise UserError(
-                        f"at step {self.progress.step + 1} memory is too small for a single text; end other "
-                        "programs, lower max_length or choose a smaller base"
-                    ) from error
-            # Only here, with the error gone, is the memory of the failed pass free.
-            self.optimizer.zero_grad(set_to_none=True)
-            device.release_freed_memory()
-            checkpoint.set_rng_state(random)
-            self.progress.tokens_per_pass = tokens // 2
-            self.emit(
-                Warning(
-                    message=f"out of memory at step {self.progress.step + 1}: from here a forward pass takes at most "
-                    f"{tokens // 2:,} tokens instead of {tokens:,}; the batch of a step stays what it was"
-                )
-            )
-
-    def _keep_memory_in_bounds(self) -> None:
-        if self.accelerator.device.type == "cpu" and device.memory_bytes("cpu") > self.memory_limit:
-            device.release_freed_memory()
-            self.memory_limit = device.memory_bytes("cpu") + device.memory_slack()
-
-    def _gradients(self, batches: list[list[Example]], targets: int) -> torch.Tensor:
-        """Add up the gradients of the mean loss over `targets`; this process computes its share of each batch.
-
-        Returns the loss of the whole step. Processes that run out of texts compute one for nothing: all must
-        meet as often.
-        """
-        objective, device = self.job.objective, self.accelerator.device
-        shares = [self._passes(rank, batches) for rank in range(self.team.size)]
-        mine = shares[self.team.rank]
-        loss = torch.zeros((), device=device)
-        for turn in range(max(map(len, shares))):
-            part, weight = (mine[turn], 1) if turn < len(mine) else (batches[0][:1], 0)
-            last = turn == max(map(len, shares)) - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.compute):
-                # DDP averages over processes where a sum is wanted.
-                loss_sum = self.compute(partial(objective.loss_sum, examples=part, device=device))
-                mean = loss_sum * (weight / targets)
-                self.accelerator.backward(mean * self.team.size)
-            loss += mean.detach()
-        return self.team.total(loss)
-
-    def _passes(self, rank: int, batches: list[list[Example]]) -> list[list[Example]]:
-        """The forward passes that fall to process `rank`."""
-        shares = [self.team.shares(batch)[rank] for batch in batches]
-        return [part for share in shares if share for part in self._parts(list(share))]
-
-    def _parts(self, batch: list[Example]) -> list[list[Example]]:
-        """`batch` itself, or pieces of like length where it is too much for one forward pass."""
-        limit = self._tokens_per_pass()
-        if self.job.objective.width(batch) * len(batch) <= limit:
-            return [batch]
-        widths = [self.job.objective.width([example]) for example in batch]
-        return [[batch[index] for index in part] for part in in_order_of_length(widths, len(batch), limit)]
-
-    def _tokens_per_pass(self) -> int:
-        return (
-            self.progress.tokens_per_pass
-            or self.recipe.tokens_per_pass
-            or device.tokens_per_pass(self.accelerator.device.type)
-        )
-
-    def _largest_pass(self, examples: list[list[Example]]) -> int:
-        """Tokens, padding counted, of the largest forward pass of several texts; 0 where there is none."""
-        parts = [part for batch in examples for part in self._parts(batch) if len(part) > 1]
-        return max((self.job.objective.width(part) * len(part) for part in parts), default=0)
 
     def _report_step(self, rate: float, gradient: float) -> None:
         pace, progress = self.pace, self.progress
@@ -332,27 +198,21 @@ class Loop:
         """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
         longest = max(self.job.validation.lengths)
-        metrics, probabilities = self._in_memory(
+        metrics, probabilities = self.learner.in_memory(
             lambda: self._validated(2 * self._validation_tokens()),
             lambda: self._validation_tokens() if 2 * self._validation_tokens() > longest else 0,
         )
         self.pace.validation_seconds = time.monotonic() - started
         return metrics, probabilities, self.pace.validation_seconds
 
-    def _look(self, task: Callable[[PreTrainedModel], T]) -> T:
-        """Use the model as it would be kept; a model in shards is only whole where all processes look together."""
-        with self._as_kept():
-            found: T = self.compute(task) if self.shards else task(self.model)
-        return found
-
     def _validation_tokens(self) -> int:
         """Half of what a pass of the validation may take: without gradients it needs half the memory."""
-        return min(MAX_TOKENS // 2, self._tokens_per_pass())
+        return min(MAX_TOKENS // 2, self.learner.tokens_per_pass())
 
     def _validated(self, max_tokens: int) -> tuple[dict[str, float], list[float]]:
         job, batch_size = self.job, self.recipe.batch_size * 2
         with self.accelerator.autocast():
-            return self._look(
+            return self.learner.look(
                 lambda model: validate(
                     model, job.objective, job.validation, batch_size, max_tokens, self.team
                 )
@@ -378,7 +238,7 @@ class Loop:
         metrics, probabilities, seconds = self._measure()
         if not math.isfinite(metrics["loss"]):
             raise DivergedError(
-                f"at step {progress.step} the validation loss is {metrics['loss']}; {_DIVERGED}"
+                f"at step {progress.step} the validation loss is {metrics['loss']}; {DIVERGED}"
             )
         value = score(metrics)
         best = progress.best_score is None or value > progress.best_score
@@ -407,15 +267,9 @@ class Loop:
         if best and self.recipe.keep == "best":
             self._save_best()
 
-    @contextlib.contextmanager
-    def _as_kept(self) -> Iterator[None]:
-        """The model with the weights that would be kept; compiled code is for training steps only."""
-        with self.average.in_place(), torch.compiler.set_stance("force_eager"):
-            yield
-
     def _save_best(self) -> None:
-        with self._as_kept():
-            state = self._weights() if self.shards else None
+        with self.learner.as_kept():
+            state = self.learner.weights() if self.learner.shards else None
             if self.team.rank == 0:
                 with checkpoint.disk_errors(), new_folder(self.job.run.best, replace=True) as folder:
                     self.job.save_model(folder, state)
@@ -447,13 +301,13 @@ class Loop:
             draw = torch.Generator().manual_seed(seed)
             first = int(torch.randint(1, min(30_000, len(tokenizer)), (1,), generator=draw))
         sampling = Sampling(recipe.sample_tokens, recipe.top_k, recipe.top_p, recipe.temperature)
-        if self.team.rank > 0 and not self.shards:
+        if self.team.rank > 0 and not self.learner.shards:
             return
         write = partial(
             generate, tokenizer=tokenizer, prompt=prompt, n=1, sampling=sampling, seed=seed, first=first
         )
         try:
-            (text,) = self._look(write)
+            (text,) = self.learner.look(write)
         except (UserError, RuntimeError, MemoryError) as error:
             if not isinstance(error, UserError) and not is_out_of_memory(error):
                 raise
@@ -489,14 +343,13 @@ class Loop:
         Raises DivergedError, with nothing written, where the weights are no numbers any more.
         """
         progress = self.progress
-        weights = self._weights()
-        learnt = self.model.parameters() if weights is None else weights.values()
-        if not all(bool(tensor.isfinite().all()) for tensor in learnt):
-            raise DivergedError(f"at step {progress.step} there are weights that are no numbers; {_DIVERGED}")
+        weights = self.learner.weights()
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise DivergedError(f"at step {progress.step} there are weights that are no numbers; {DIVERGED}")
         progress.seconds = self.seconds_before + time.monotonic() - self.began
         started = time.monotonic()
         rng = self.team.tell(checkpoint.rng_state())
-        optimizer = checkpoint.optimizer_state(self.compute, self.optimizer.optimizer)
+        optimizer = self.learner.optimizer_state()
         self.last_saved = time.monotonic()
         if self.team.rank > 0:
             return
@@ -506,7 +359,7 @@ class Loop:
                 weights,
                 self.job.fixed,
                 optimizer,
-                self.average.averages,
+                self.learner.average.averages,
                 progress,
                 rng,
             )
@@ -519,14 +372,6 @@ class Loop:
         else:
             self.emit(Checkpoint(step=progress.step, folder=folder.name, seconds=time.monotonic() - started))
         self.last_saved = time.monotonic()
-
-    def _weights(self) -> checkpoint.Tensors:
-        """What learns; of a model in shards at the first process only."""
-        if self.shards:
-            state = self.accelerator.get_state_dict(self.compute)
-            whole = {name.removeprefix("model."): value for name, value in state.items()}
-            return {name: whole[name] for name in self.learning if name in whole}
-        return {name: parameter.detach().contiguous() for name, parameter in trained(self.model).items()}
 
 
 class _Pace:

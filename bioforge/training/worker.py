@@ -179,9 +179,9 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     )
     loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
     _kept.append(loop)
-    torch.manual_seed(job.recipe.seed + progress.step + loop.team.rank)
+    torch.manual_seed(job.recipe.seed + progress.step + loop.learner.team.rank)
     if newest:
-        loop.restore(newest)
+        loop.learner.restore(newest)
     emit(
         Started(
             device=device.name(where),
