@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 
 from bioforge.data import bios, store
 from bioforge.data.store import DataInfo
+from bioforge.files import write_json
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, assets
 from bioforge.runs.folder import RunFolder
@@ -131,3 +133,21 @@ def forty_bios(home: Home) -> DataInfo:
     path = assets() / "dj_bios.csv"
     read = bios.read_bios(path)
     return store.add(home, "djs", "bios", store.rows_of_bios(read)[:40], path, read)
+
+
+def no_dropout(base: Path, target: Path) -> Path:
+    """`base` once more, without dropout."""
+    shutil.copytree(base, target)
+    config = json.loads((target / "config.json").read_text())
+    for key in (
+        "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop",
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+    ):
+        if key in config:
+            config[key] = 0.0
+    config["classifier_dropout"] = 0.0
+    write_json(target / "config.json", config)
+    return target

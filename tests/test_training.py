@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 import torch
 
 from bioforge.data.store import DataInfo
-from bioforge.files import write_json
 from bioforge.models import store
 from bioforge.paths import Home
 from bioforge.runs import control
@@ -36,7 +34,7 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
 from bioforge.training import checkpoint, job
 from bioforge.training.optimizer import adamw, learning_rate
-from tests.helpers import make_run, same_weights, weights, work, work_until
+from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until
 
 E = TypeVar("E", bound=Event)
 LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
@@ -44,23 +42,6 @@ LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
 
 def of_kind(run: RunFolder, kind: type[E]) -> list[E]:
     return [event for event in run.history() if isinstance(event, kind)]
-
-
-def no_dropout(base: Path, target: Path) -> Path:
-    shutil.copytree(base, target)
-    config = json.loads((target / "config.json").read_text())
-    for key in (
-        "resid_pdrop",
-        "embd_pdrop",
-        "attn_pdrop",
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-    ):
-        if key in config:
-            config[key] = 0.0
-    config["classifier_dropout"] = 0.0
-    write_json(target / "config.json", config)
-    return target
 
 
 @pytest.mark.parametrize("task", ["bios", "cola"])
