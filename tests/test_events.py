@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,15 @@ def test_what_json_lacks_survives_too(value: float) -> None:
     assert event.loss == value or (math.isnan(event.loss) and math.isnan(value))
 
 
-@pytest.mark.parametrize("line", ["", "[]", "{}", '{"event": "dance"}', '{"event": "step"}', "not json"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "[]", "{}", '{"event": "dance"}', '{"event": "step"}', "not json", '{"event": ["step"]}', "[" * 100_000,
+        encode(step(1)).replace('"step": 1', '"step": "1"'),
+        '{"event": "validation", "metrics": 3}',
+    ],
+    ids=range(10),
+)  # fmt: skip
 def test_a_line_that_is_no_event_is_refused(line: str) -> None:
     with pytest.raises(ValueError):
         decode(line)
@@ -88,6 +97,37 @@ def test_a_writer_after_a_crash_does_not_glue_lines(tmp_path: Path) -> None:
     path.write_text(encode(step(1)) + "\n" + encode(step(2))[:30])
     EventWriter(path)(step(3))
     assert [event.step for event in EventReader(path).poll() if isinstance(event, Step)] == [1, 3]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file's size can be limited on POSIX only")
+def test_events_a_full_disk_refuses_wait_for_room(tmp_path: Path) -> None:
+    import resource
+
+    path = tmp_path / "events.jsonl"
+    write, reader = EventWriter(path), EventReader(path)
+    write(step(1))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, before[1]))
+    try:
+        write(step(2))
+        write(step(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [event.step for event in reader.poll() if isinstance(event, Step)] == [1]
+    write(step(4))
+    assert [event.step for event in reader.poll() if isinstance(event, Step)] == [2, 3, 4]
+    assert reader.damaged == 0
+
+
+def test_a_reader_starts_anew_where_the_file_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    write, reader = EventWriter(path), EventReader(path)
+    for at in (1, 2, 3):
+        write(step(at))
+    assert len(reader.poll()) == 3
+    path.write_bytes(b"")
+    write(step(4))
+    assert [event.step for event in reader.poll() if isinstance(event, Step)] == [4]
 
 
 def test_a_resumed_run_takes_back_what_was_said_of_later_steps(tmp_path: Path) -> None:

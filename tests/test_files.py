@@ -54,6 +54,41 @@ def test_a_replacement_cut_off_between_its_renames_is_undone(
     assert (target / "a").read_text() == "old"
 
 
+def test_what_was_replaced_never_comes_back(tmp_path: Path) -> None:
+    """Killed between putting the new one in place and removing the old; later the new one is removed."""
+    target, aside = tmp_path / "x", tmp_path / ".x.replaced"
+    for folder in (target, aside):
+        folder.mkdir()
+    recover(target)
+    assert not aside.exists()
+    remove_folder(target)
+    recover(target)
+    assert not target.exists()
+
+
+def test_a_reader_that_recovers_between_the_renames_does_not_stop_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "x"
+    with new_folder(target) as folder:
+        (folder / "a").write_text("old")
+    rename = Path.rename
+    seen: list[Path] = []
+
+    def interrupted(self: Path, to: Path) -> Path:
+        if self.name.startswith(".staging") and not seen:
+            seen.append(self)
+            recover(target)
+            assert (target / "a").read_text() == "old"
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with new_folder(target, replace=True) as folder:
+        (folder / "a").write_text("new")
+    assert seen and (target / "a").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_a_file_is_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "settings"
     write_text(path, "old")

@@ -18,11 +18,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bioforge.runs.folder import RunFolder
+if TYPE_CHECKING:
+    from bioforge.runs.folder import (
+        RunFolder,  # nothing here may be imported before the clock is in our hands
+    )
 
-_PATIENCE_S = 120
+_PATIENCE_S = 30
 _HOUR_S = 3600.0
 _FROM_TO = ("os.rename", "os.link")
 _CLONE_NEWNS = 0x20000
@@ -171,7 +174,7 @@ def largest_file(size: int) -> None:
 
 
 def memory_left(size: int) -> None:
-    """No more than `size` bytes of memory beyond what is in use once training begins."""
+    """While it trains, no more than `size` bytes of memory beyond what is in use when that begins."""
     import resource
 
     from bioforge.training.loop import Loop
@@ -181,7 +184,10 @@ def memory_left(size: int) -> None:
     def run(loop: Loop) -> Any:
         used = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))  # noqa: PTH123, SIM115
         resource.setrlimit(resource.RLIMIT_DATA, (used * 1024 + size, resource.RLIM_INFINITY))
-        return train(loop)
+        try:
+            return train(loop)
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     Loop.run = run  # type: ignore[method-assign, assignment]
 

@@ -23,6 +23,7 @@ _STYLES = {
     "interrupted": "yellow",
     "stopped": "yellow",
 }
+_RESUMABLE = ("failed", "interrupted", "stopped")
 
 
 @app.command("list", epilog="Example: bioforge runs list")
@@ -51,6 +52,9 @@ def list_runs(as_json: JsonFlag = False) -> None:
         status = Text(state.status, style=_STYLES.get(state.status, ""))
         table.add_row(run.name, status, steps, run.data()["name"], run.base().name, figures, left)
     show(table)
+    halted = next((run for run, state in zip(runs, states, strict=True) if state.status in _RESUMABLE), None)
+    if halted:
+        note(f"go on with one that halted: bioforge runs resume {halted.name}")
 
 
 @app.command("show", epilog="Example: bioforge runs show last")

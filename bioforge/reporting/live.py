@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -51,23 +52,32 @@ def follow(run: RunFolder, view: View, interrupted: Callable[[], bool] = lambda:
     Raises KeyboardInterrupt where it says no.
     """
     reader = EventReader(run.events)
+    presses = 0
+
+    def press(*_: object) -> None:
+        nonlocal presses
+        presses += 1
+
+    # An exception in the middle of a lock or of a drawing would leave either half done.
+    before = signal.signal(signal.SIGINT, press)
     try:
         while True:
-            try:
-                # Asked before the events are read: what a worker says last it says while it is still there.
-                over = not run.is_active()
-                for event in reader.poll():
-                    if not isinstance(event, ENDINGS):
-                        view.show(event)
-                if over:
-                    last = _last_word(run)
-                    view.show(last)
-                    return last
-                time.sleep(_POLL_S)
-            except KeyboardInterrupt:
+            # Asked before the events are read: what a worker says last it says while it is still there.
+            over = not run.is_active()
+            for event in reader.poll():
+                if not isinstance(event, ENDINGS):
+                    view.show(event)
+            if over:
+                last = _last_word(run)
+                view.show(last)
+                return last
+            time.sleep(_POLL_S)
+            while presses:
+                presses -= 1
                 if not interrupted():
-                    raise
+                    raise KeyboardInterrupt
     finally:
+        signal.signal(signal.SIGINT, before)
         view.close()
 
 

@@ -285,7 +285,12 @@ def create(
                 write_json(folder / "recipe.json", asdict(recipe))
                 write_json(
                     folder / "data.json",
-                    {"name": data.name, "kind": data.kind, "fingerprint": data.fingerprint},
+                    {
+                        "name": data.name,
+                        "kind": data.kind,
+                        "fingerprint": data.fingerprint,
+                        "file": data.file,
+                    },
                 )
                 write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
             return RunFolder(home.runs / name)

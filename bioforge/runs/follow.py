@@ -143,13 +143,13 @@ class Board:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._known: dict[str, tuple[float, RunLine]] = {}
+        self._known: dict[str, tuple[tuple[float, ...], RunLine]] = {}
 
     def poll(self) -> list[RunLine]:
         """Newest first; a run whose own record is damaged is left out."""
         lines = []
         for run in folder.listing(self._home):
-            date = max(_modified(run, name) for name in ("events.jsonl", "launch.json"))
+            date = tuple(_modified(run, name) for name in ("events.jsonl", "launch.json"))
             known = self._known.get(run.name)
             # A worker that dies leaves no trace in its files, so one at work is always asked.
             if known is None or known[0] != date or known[1].state.at_work:

@@ -16,6 +16,7 @@ from bioforge import __version__
 from bioforge.data import store as data_store
 from bioforge.data.rows import Rows
 from bioforge.data.split import train_and_validation
+from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
 from bioforge.models.bases import LocalBase, reading_limit
@@ -81,12 +82,8 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
 
     Raises UserError where data, base or model do not fit.
     """
-    recipe, base, asked = run.recipe(), run.base(), run.data()
-    data = data_store.load(run.home, asked["name"])
-    if data.info.fingerprint != asked["fingerprint"]:
-        raise UserError(
-            f"data set '{asked['name']}' is not the one this run began with; import the original again"
-        )
+    recipe, base = run.recipe(), run.base()
+    data = _data(run)
     train_rows, validation_rows = train_and_validation(
         data, recipe.validation_fraction, recipe.seed, recipe.official_validation
     )
@@ -127,6 +124,20 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     return Job(
         run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
     )
+
+
+def _data(run: RunFolder) -> DataSet:
+    asked = run.data()
+    name = asked["name"]
+    again = f"bioforge data import {asked['kind']} {asked.get('file') or 'FILE'} --name {name}"
+    if not (run.home.data / name).is_dir():
+        raise UserError(f"data set '{name}', which this run learns from, is gone; import it again: {again}")
+    data = data_store.load(run.home, name)
+    if data.info.fingerprint != asked["fingerprint"]:
+        raise UserError(
+            f"data set '{name}' is not the one this run began with; remove it and import that one again: {again}"
+        )
+    return data
 
 
 def _set_attention_dropout(model: PreTrainedModel, recipe: Recipe) -> dict[str, Any]:

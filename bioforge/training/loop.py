@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
+from bioforge.models.batching import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device
@@ -197,10 +198,9 @@ class Loop:
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
         """Metrics and probabilities on the validation rows, and the seconds that took."""
         started = time.monotonic()
-        longest = max(self.job.validation.lengths)
         metrics, probabilities = self.learner.in_memory(
             lambda: self._validated(2 * self._validation_tokens()),
-            lambda: self._validation_tokens() if 2 * self._validation_tokens() > longest else 0,
+            self._largest_validation_pass,
         )
         self.pace.validation_seconds = time.monotonic() - started
         return metrics, probabilities, self.pace.validation_seconds
@@ -208,6 +208,12 @@ class Loop:
     def _validation_tokens(self) -> int:
         """Half of what a pass of the validation may take: without gradients it needs half the memory."""
         return min(MAX_TOKENS // 2, self.learner.tokens_per_pass())
+
+    def _largest_validation_pass(self) -> int:
+        """As the learner's largest pass, in tokens of a training pass: half of what it holds."""
+        lengths = self.job.validation.lengths.tolist()
+        passes = in_order_of_length(lengths, self.recipe.batch_size * 2, 2 * self._validation_tokens())
+        return max((lengths[part[0]] * len(part) // 2 for part in passes if len(part) > 1), default=0)
 
     def _validated(self, max_tokens: int) -> tuple[dict[str, float], list[float]]:
         job, batch_size = self.job, self.recipe.batch_size * 2

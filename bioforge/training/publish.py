@@ -12,7 +12,7 @@ from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job, versions
-from bioforge.training.validation import validate
+from bioforge.training.validation import MAX_TOKENS, validate
 
 _ENOUGH_TO_CHOOSE_BY = 200
 """Validation sentences; among fewer, the best threshold is mostly luck, and 0.5 stays."""
@@ -26,7 +26,8 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     """
     home, asked, recipe = job.run.home, job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
-    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2)
+    most = min(MAX_TOKENS, 2 * (progress.tokens_per_pass or MAX_TOKENS))
+    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, most)
     threshold = None
     if recipe.task == "cola":
         threshold = 0.5

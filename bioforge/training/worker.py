@@ -213,7 +213,10 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
 
 
 def _finish(run: RunFolder, emit: Emit, model: ModelInfo, step: int, seconds: float, reason: str) -> None:
-    remove_folder(run.checkpoints)
+    try:
+        remove_folder(run.checkpoints)
+    except OSError as error:
+        emit(Warning(message=f"the checkpoints, of no more use, could not be removed: {error}"))
     emit(
         Finished(
             step=max(step, model.step),
