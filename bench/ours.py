@@ -1,6 +1,6 @@
 """bioforge's own evaluation and generation, each in a process of its own.
 
-python -m bench.ours classify|write JOB.json     one JSON object on the last line of stdout
+python -m bench.ours agree|classify|write JOB.json     one JSON object on the last line of stdout
 """
 
 from __future__ import annotations
@@ -30,6 +30,18 @@ def classify(job: Job) -> dict[str, Any]:
     return {"rate": len(said) / (time.perf_counter() - began)}
 
 
+def agree(job: Job) -> dict[str, Any]:
+    """Verdicts on many sentences at once, in bf16 where that is native, against those a few at a time, in float32."""
+    judge, texts = Judge.load(Path(job["model"])), job["texts"]
+    at_once = list(judge.verdicts(texts))
+    by_few = [verdict for at in range(0, len(texts), 16) for verdict in judge.verdicts(texts[at : at + 16])]
+    pairs = list(zip(at_once, by_few, strict=True))
+    return {
+        "changed": sum(one.acceptable != other.acceptable for one, other in pairs),
+        "apart": max(abs(one.probability - other.probability) for one, other in pairs),
+    }
+
+
 def write(job: Job) -> dict[str, Any]:
     """New tokens a second, texts side by side."""
     writer = Writer.load(Path(job["base"]))
@@ -39,7 +51,7 @@ def write(job: Job) -> dict[str, Any]:
     return {"rate": sum(text.tokens for text in texts) / (time.perf_counter() - began)}
 
 
-OURS = {"classify": classify, "write": write}
+OURS = {"agree": agree, "classify": classify, "write": write}
 
 if __name__ == "__main__":
     print(json.dumps(OURS[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8")))))

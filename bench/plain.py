@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging
 
 from bench.peers import load
 from bench.tutorial import plain_loop
@@ -55,6 +56,8 @@ def losses(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     print(
         json.dumps({"losses": losses}[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))))
     )
