@@ -1,8 +1,8 @@
 """A training that is killed again and again: `python -m bench.survival --kills 20` prints what came of it.
 
 The short form runs with the tests (tests/test_survival.py); this one takes as many kills as asked for. A
-quarter of them strike anywhere, a quarter each while a checkpoint is written, while the best weights are
-replaced and while the model is published; each at a file operation drawn from a seed.
+quarter of them strike at any time, a quarter each while a checkpoint is written, while the best weights are
+replaced and while the model is published, at a file operation drawn from a seed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,11 @@ def main() -> None:
         home = Home(Path(folder) / "hurt")
         os.environ["BIOFORGE_HOME"] = str(home.root)
         forty_bios(home)
-        print("| kill | while writing | file operation | step it had told | resumed from |")
+        print("| kill | while writing | moment | step it had told | resumed from |")
         print("|---|---|---|---|---|")
         kills = survive(server, home, base, unharmed, asked.kills, asked.seed)
         for number, kill in enumerate(kills, 1):
-            print(
-                f"| {number} | {kill.place} | {kill.operation} of {unharmed.operations[kill.place]} "
-                f"| {kill.step} | {kill.resumed_from} |"
-            )
+            print(f"| {number} | {kill.place} | {kill.moment} | {kill.step} | {kill.resumed_from} |")
         runs = len(list(home.runs.iterdir()))
         print(
             f"\n{len(kills)} kills in {runs} runs of {unharmed.ending.step} steps; every run ended in the weights "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ RECIPE: dict[str, Any] = {
     "checkpoint_minutes": 0.0001, "sample_every": 0,
 }  # fmt: skip
 """A checkpoint after every step, and a new best at every validation."""
-_SHARES = ("anywhere", "checkpoints", "best", "publishing")
+_SHARES = ("at any time", "checkpoints", "best", "publishing")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Unharmed:
 @dataclass(frozen=True)
 class Kill:
     place: str
-    operation: int
+    moment: str
     step: int
     """The last step it told of."""
     resumed_from: int
@@ -50,7 +51,6 @@ class Kill:
 def places(run: RunFolder) -> dict[str, str]:
     """What the paths of each kind of writing begin with."""
     return {
-        "anywhere": str(run.home.root),
         "checkpoints": str(run.checkpoints),
         "best": str(run.path / ".staging-best"),
         "publishing": str(run.home.models),
@@ -111,17 +111,25 @@ def survive(server: Server, home: Home, base: Path, unharmed: Unharmed, kills: i
             check_same_end(run, unharmed)
             return done
         place = _SHARES[len(done) % len(_SHARES)]
-        operation = draw.randint(1, unharmed.operations[place])
-        order = {"inside": places(run)[place], "number": operation}
-        code = server.start(run, at_operation=order).wait()
-        if code == -signal.SIGKILL:
+        if place in unharmed.operations:
+            operation = draw.randint(1, unharmed.operations[place])
+            order = {"inside": places(run)[place], "number": operation}
+            code = server.start(run, at_operation=order).wait()
+            moment = f"at file operation {operation} of {unharmed.operations[place]}"
+        else:
+            seconds = draw.uniform(0, unharmed.ending.seconds)
+            worker = server.start(run)
+            time.sleep(seconds)
+            worker.kill()
+            code = worker.wait()
+            moment = f"after {seconds:.2f} s of {unharmed.ending.seconds:.2f}"
+        if code == -signal.SIGKILL and run.state().status != "finished":
             check_what_is_left(run)
             newest, _ = checkpoint.newest(run.checkpoints)
             resumed_from = checkpoint.read_progress(newest).step if newest else 0
-            done.append(Kill(place, operation, run.state().step, resumed_from))
+            done.append(Kill(place, moment, run.state().step, resumed_from))
         else:
             # It came to its end before that moment; the next run meets it.
-            assert code == 0
             check_same_end(run, unharmed)
             run = twin(home, base)
 

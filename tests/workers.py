@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         RunFolder,  # nothing here may be imported before the clock is in our hands
     )
 
-_PATIENCE_S = 30
+_PATIENCE_S = 120
 _HOUR_S = 3600.0
 _FROM_TO = ("os.rename", "os.link")
 _CLONE_NEWNS = 0x20000
