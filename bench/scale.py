@@ -1,4 +1,4 @@
-"""A big CSV, imported and trained on by the real commands: seconds, and the memory of the largest process.
+"""A big CSV, imported and trained on by the real commands: seconds (of the processor), memory of the largest process.
 
     python -m bench.scale --rows 1000000
 
@@ -40,17 +40,30 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command did."""
+class Seen:
+    """A command and its children at one moment."""
 
-    began: float
+    when: float
     """Seconds since the epoch."""
+    megabytes: float
+    """Peak so far of the largest of them."""
+    cpu: float
+    """Seconds of processor time, all of them together."""
+
+
+@dataclass(frozen=True)
+class Done:
+    began: float
     seconds: float
-    memory: list[tuple[float, float]]
-    """Megabytes of the largest process so far, by the time they were seen."""
+    seen: list[Seen]
 
     def peak(self, until: float = math.inf) -> float:
-        return max(megabytes for when, megabytes in self.memory if when <= until)
+        return max(seen.megabytes for seen in self.seen if seen.when <= until)
+
+    def cpu(self, start: float = 0, end: float = math.inf) -> float:
+        """Seconds of processor time between two moments."""
+        used = [seen.cpu for seen in self.seen if start <= seen.when <= end]
+        return max(used) - (min(used) if start else 0)
 
 
 def main() -> None:
@@ -86,14 +99,15 @@ def measure(place: Path, base: Path, rows: int) -> str:
     (new, events), (kept, later) = cells
     steps, later_steps = of_kind(events, "step"), of_kind(later, "step")
     begun = [event["time"] for event in of_kind(events, "preparing") if "tokenizing" in event["stage"]]
+    ready = of_kind(events, "started")[0]["time"]
     assert not any("tokenizing" in event["stage"] for event in of_kind(later, "preparing"))
     shown = [
         f"{rows:,}",
         f"{path.stat().st_size / 1e6:,.0f} MB",
-        f"{imported.seconds:.1f} s",
-        f"{of_kind(events, 'started')[0]['time'] - begun[0]:.1f} s",
-        f"{steps[0]['time'] - new.began:.1f} s",
-        f"{later_steps[0]['time'] - kept.began:.1f} s",
+        f"{imported.seconds:.1f} s ({imported.cpu():.1f})",
+        f"{ready - begun[0]:.1f} s ({new.cpu(begun[0], ready):.1f})",
+        f"{steps[0]['time'] - new.began:.1f} s ({new.cpu(end=steps[0]['time']):.1f})",
+        f"{later_steps[0]['time'] - kept.began:.1f} s ({kept.cpu(end=later_steps[0]['time']):.1f})",
         f"{(len(steps) - 1) / (steps[-1]['time'] - steps[0]['time']):.1f}",
         f"{imported.peak():,.0f} MB",
         f"{new.peak(steps[0]['time']):,.0f} MB",
@@ -158,23 +172,24 @@ def run(*arguments: str) -> Done:
     """A bioforge command, watched with all that it starts."""
     began = time.time()
     process = subprocess.Popen([sys.executable, "-m", "bioforge", *arguments], stdout=subprocess.DEVNULL)
-    memory: list[tuple[float, float]] = []
-    watcher = threading.Thread(target=watch, args=(process, memory))
+    seen: list[Seen] = []
+    watcher = threading.Thread(target=watch, args=(process, seen))
     watcher.start()
     code = process.wait()
     seconds = time.time() - began
     watcher.join()
     if code:
         raise SystemExit(f"bioforge {' '.join(arguments)}: exit {code}")
-    return Done(began, seconds, memory)
+    return Done(began, seconds, seen)
 
 
-def watch(process: subprocess.Popen[bytes], memory: list[tuple[float, float]]) -> None:
+def watch(process: subprocess.Popen[bytes], seen: list[Seen]) -> None:
     while process.poll() is None:
         with contextlib.suppress(psutil.Error, OSError):
             parent = psutil.Process(process.pid)
             family = (parent, *parent.children(recursive=True))
-            memory.append((time.time(), max(peak_megabytes(one.pid) for one in family)))
+            cpu = sum(sum(one.cpu_times()[:2]) for one in family)
+            seen.append(Seen(time.time(), max(peak_megabytes(one.pid) for one in family), cpu))
         time.sleep(_POLL_S)
 
 
