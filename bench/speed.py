@@ -10,6 +10,7 @@ by its own worker; the peers run in the environment a user has. Tokens are real 
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -311,4 +312,6 @@ def publish(section: str, text: str, about: str, dry: bool) -> None:
 
 
 if __name__ == "__main__":
+    # A worker is in a session of its own: told to end, this program must still end it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     main()
