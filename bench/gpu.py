@@ -130,7 +130,8 @@ class Bench:
             try:
                 found = train(self.place, "bios", "full", self.base, self.sizes.steps, VARIANTS[name])
             except RuntimeError as error:  # a variant may well be too much for the device's memory
-                rows.append([name, f"failed: {str(error)[:200]}", "", "", ""])
+                said = " ".join(str(error).split()).replace("|", "/")
+                rows.append([name, f"failed: {said[:200]}", "", "", ""])
                 continue
             share = found.rate * flops / top if top else None
             self.found[name] = {**asdict(found), "share": share}

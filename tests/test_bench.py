@@ -91,6 +91,15 @@ def test_synthetic_texts_have_the_length_asked_for_and_are_the_same_each_time() 
     assert statistics.mean(len(text.split()) for text in texts) == pytest.approx(490, rel=0.05)
 
 
+def test_a_part_that_fails_says_so_and_does_not_take_the_others_with_it() -> None:
+    def broken() -> str:
+        raise RuntimeError("no memory left")
+
+    said = gpu.part(broken)
+    assert said.startswith("FAILED:") and "no memory left" in said
+    assert gpu.part(lambda: "fine") == "fine"
+
+
 def test_the_gpu_bench_runs_to_its_end_on_a_cpu_and_says_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

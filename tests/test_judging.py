@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioforge.data.store import DataInfo
@@ -23,6 +23,7 @@ from tests.helpers import make_run, work
 pairs = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=80)
 
 
+@settings(deadline=None)  # the first call imports scikit-learn
 @given(pairs)
 def test_mcc_is_the_textbook_formula(both: list[tuple[int, int]]) -> None:
     labels, said = [a for a, _ in both], [b for _, b in both]
