@@ -3,6 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bioforge.data.rows import Row
+from bioforge.data.split import hold_out
 from bioforge.models.batching import in_order_of_length
 from bioforge.training.plan import batches_of_epoch, steps_of_epoch, steps_per_epoch
 
@@ -52,3 +54,11 @@ def test_evaluation_batches_hold_everything_within_the_budget(
     for batch in batches:
         assert len(batch) <= size
         assert len(batch) == 1 or len(batch) * max(sizes[i] for i in batch) <= budget
+
+
+def test_no_more_texts_are_held_out_than_asked_for() -> None:
+    rows = [Row(f"text {number // 2}", number) for number in range(400)]
+    train, held = hold_out(rows, 0.5, 1, most=7)
+    assert len({row.text for row in held}) == 7 and len(held) == 14
+    assert sorted([*train, *held], key=lambda row: row.row) == rows
+    assert len({row.text for row in hold_out(rows, 0.5, 1)[1]}) == 100

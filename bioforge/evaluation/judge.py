@@ -37,7 +37,7 @@ def held_out(info: ModelInfo, data: DataSet) -> Sequence[Row]:
     if info.data_fingerprint != data.info.fingerprint:
         return []
     recipe = recipes.from_json(info.recipe)
-    return train_and_validation(data, recipe.validation_fraction, recipe.seed, recipe.official_validation)[1]
+    return train_and_validation(data, *recipe.split)[1]
 
 
 def evaluate_judge(judge: Judge, data: DataSet) -> list[JudgeScore]:

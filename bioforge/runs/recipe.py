@@ -67,6 +67,7 @@ class Recipe:
     validation_fraction: float = _knob(
         0.1, "share of training rows held out where there is no such split", 0.001, 0.9
     )
+    validation_most: int = _knob(2000, "but never more texts than so many; 0: no limit", 0)
     validate_first: bool = _knob(True, "also validate the base, before the first step")
     validations_per_epoch: int = _knob(2, "validations an epoch, evenly spaced", 1, 1000)
     validate_every: int = _knob(0, "validate every so many steps instead; 0: by epoch", 0)
@@ -119,6 +120,11 @@ class Recipe:
         "compile the layers: slow to start, then faster on GPUs; a resumed run may differ in last digits",
     )
 
+    @property
+    def split(self) -> tuple[float, int, bool, int]:
+        """What `train_and_validation` splits by."""
+        return self.validation_fraction, self.seed, self.official_validation, self.validation_most
+
 
 _TUTORIAL: dict[Task, dict[str, Any]] = {
     # Tutorial 1: "PyTorch Datasets & Dataloaders" and "Finetune GPT2 Language Model".
@@ -154,6 +160,7 @@ _AS_THE_TUTORIALS: dict[str, Any] = {
     "bucketing": False,
     "official_validation": False,
     "validation_fraction": 0.1,
+    "validation_most": 0,
     "validate_first": False,
     "validations_per_epoch": 1,
     "sample_at_validation": False,

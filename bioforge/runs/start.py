@@ -72,7 +72,7 @@ def new_run(
     check_family(local, task)
     _check_length(chosen, local)
     _check_treatment(chosen, local)
-    train_and_validation(loaded, chosen.validation_fraction, chosen.seed, chosen.official_validation)
+    train_and_validation(loaded, *chosen.split)
     if model is not None:
         check_name(model, "model")
         if (home.models / model).exists() and not replace_model:

@@ -51,9 +51,7 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
 
     Raises UserError where data and recipe do not go together.
     """
-    train, validation = train_and_validation(
-        data_store.load(home, data), recipe.validation_fraction, recipe.seed, recipe.official_validation
-    )
+    train, validation = train_and_validation(data_store.load(home, data), *recipe.split)
     longest = recipe.max_length or reading_limit(read_config(base.folder))
     per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
     per_epoch = steps_per_epoch(len(train), recipe.batch_size, recipe.accumulate)

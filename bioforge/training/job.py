@@ -84,9 +84,7 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     """
     recipe, base = run.recipe(), run.base()
     data = _data(run)
-    train_rows, validation_rows = train_and_validation(
-        data, recipe.validation_fraction, recipe.seed, recipe.official_validation
-    )
+    train_rows, validation_rows = train_and_validation(data, *recipe.split)
     torch.manual_seed(recipe.seed)
     tokenizer = load_tokenizer(base.folder)
     model = load_model(base.folder, recipe.task)
