@@ -20,7 +20,7 @@ from tests.workers import Server
 
 RECIPE: dict[str, Any] = {
     "precision": "fp32", "patience": 0, "epochs": 3, "batch_size": 6, "learning_rate": 0.003, "max_length": 32,
-    "checkpoint_minutes": 0.0001, "sample_every": 0,
+    "checkpoint_minutes": 1e-6, "sample_every": 0,
 }  # fmt: skip
 """A checkpoint after every step, and a new best at every validation."""
 _SHARES = ("at any time", "checkpoints", "best", "publishing")
@@ -93,8 +93,9 @@ def check_same_end(run: RunFolder, unharmed: Unharmed) -> None:
 def check_what_is_left(run: RunFolder) -> None:
     """What a run whose worker died must hold at once: an honest state, whole checkpoints, readable events."""
     assert run.state().status == "interrupted"
-    whole, _ = checkpoint.newest(run.checkpoints)
-    assert visible_folders(run.checkpoints)[-1:] == ([whole] if whole else [])
+    if not store.made_by(run.home, run.name):  # once its model is there, the checkpoints go
+        whole, _ = checkpoint.newest(run.checkpoints)
+        assert visible_folders(run.checkpoints)[-1:] == ([whole] if whole else [])
     reader = EventReader(run.events)
     reader.poll()
     assert reader.damaged == 0

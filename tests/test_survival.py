@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bioforge.data.store import DataInfo
 from bioforge.files import remove_folder, visible_folders
@@ -88,9 +89,9 @@ def test_asked_to_stop_in_every_phase(
         assert server.start(run, **phase).wait() == 0
         assert run.state().status == "stopped"
         whole, damaged = checkpoint.newest(run.checkpoints)
-        assert whole and not damaged
+        assert not damaged
         steps.append(run.state().step)
-        assert checkpoint.read_progress(whole).step == steps[-1]
+        assert (checkpoint.read_progress(whole).step if whole else 0) == steps[-1]
     assert steps[:2] == [0, 2] and steps == sorted(steps) and steps[-1] % 6 == 0
     # Publishing is not left half done: the run ends instead.
     publishing = {"kind": "preparing", "number": 3, "signal": signal.SIGTERM}
@@ -169,9 +170,9 @@ def test_one_flipped_bit_anywhere_in_a_checkpoint_is_found(
     draw = random.Random(0)
     files = sorted(path for path in newest.rglob("*") if path.is_file())
     assert {
-        "model.safetensors",
+        "weights.safetensors",
         "optimizer.safetensors",
-        "rng.safetensors",
+        "rng-0.safetensors",
         "progress.json",
         "manifest.json",
     } <= {path.name for path in files}
@@ -326,7 +327,7 @@ def test_memory_that_runs_out_costs_speed_and_not_the_result(
 def test_memory_for_not_even_one_text_is_said(
     home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none_left(*_: Any) -> Any:
+    def none_left(*_: Any, **__: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
     monkeypatch.setattr(Writing, "loss_sum", none_left)
@@ -367,8 +368,8 @@ def test_weights_that_are_no_numbers_never_reach_the_disk(
     assert run.state().status == "failed" and "lower learning_rate" in run.state().message
     whole, damaged = checkpoint.newest(run.checkpoints)
     assert whole and not damaged and checkpoint.read_progress(whole).step == 8
-    for folder in (whole / "model", run.best):
-        assert all(bool(tensor.isfinite().all()) for tensor in weights(folder).values())
+    for kept in (load_file(whole / "weights.safetensors"), weights(run.best)):
+        assert all(bool(tensor.isfinite().all()) for tensor in kept.values())
     assert work(run) == 0
     check_same_end(run, unharmed)
 

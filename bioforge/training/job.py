@@ -116,7 +116,7 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     fixed = hash_of_fixed(model)
     if checkpoint:
         load_weights(model, fixed, checkpoint)
-    tokens = kept(run.home, objective, data.rows, data.info.fingerprint, say)
+    tokens = kept(run.home, base.folder, objective, data.rows, data.info.fingerprint, say)
     assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
     train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
     return Job(

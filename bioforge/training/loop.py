@@ -77,6 +77,7 @@ class Loop:
         self.began = time.monotonic()
         self.seconds_before = progress.seconds
         self.last_saved = time.monotonic()
+        self.save_due = False
         self.pace = _Pace()
 
     def run(self) -> Outcome:
@@ -106,7 +107,7 @@ class Loop:
                     return self._stop()
                 if progress.step >= self.total:
                     break
-                if validated:
+                if validated or self.save_due:
                     self._save()
         self._conclude()
         at_limit = self.recipe.max_steps and self.total == self.recipe.max_steps
@@ -322,7 +323,7 @@ class Loop:
         self.emit(Sample(step=progress.step, prompt=prompt, text=text.text, ended=text.ended))
 
     def _handle_requests(self) -> bool:
-        """Do what the control file asks and save when it is time; True where somebody asks to stop.
+        """Do what the control file asks and see whether it is time to save; True where somebody asks to stop.
 
         The first process reads the file and the clock; a signal may reach any of them.
         """
@@ -330,7 +331,7 @@ class Loop:
         overdue = bool(minutes) and time.monotonic() - self.last_saved > minutes * 60
         requests = self.control.poll() if self.team.rank == 0 else []
         words = self.team.tell((requests, overdue, self.stop_signalled()))
-        requests, overdue, _ = words[0]
+        requests, self.save_due, _ = words[0]
         stop = any(signalled for _, _, signalled in words)
         for request in requests:
             if request.get("request") == "stop":
@@ -339,8 +340,6 @@ class Loop:
                 self._save()
             elif request.get("request") == "sample":
                 self._sample(str(request.get("prompt", "")))
-        if overdue and not stop:
-            self._save()
         return stop
 
     def _save(self) -> None:

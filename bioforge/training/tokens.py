@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -33,6 +32,7 @@ from bioforge.training.objective import IGNORED, Example, Objective
 
 _IDS, _ROWS, _ABOUT = "ids.bin", "rows.npy", "tokens.json"
 _ROW = np.dtype([("start", "<i8"), ("end", "<i8"), ("row", "<i8"), ("label", "<i4"), ("cut", "?")])
+_SMALL_FILES = (".json", ".txt", ".model")
 _PIECE = 2000
 """Rows tokenized at once: the tokenizer needs some 10 kB for each."""
 _SAY_EVERY = 5
@@ -116,14 +116,21 @@ def _pieces(objective: Objective, rows: Sequence[Row]) -> Iterator[tuple[NDArray
 
 
 def kept(
-    home: Home, objective: Objective, rows: Sequence[Row], fingerprint: str, say: Callable[[str], None]
+    home: Home,
+    base: Path,
+    objective: Objective,
+    rows: Sequence[Row],
+    fingerprint: str,
+    say: Callable[[str], None],
 ) -> Encoded:
     """The tokens of all rows of the data set of that fingerprint, from the cache where they are in it.
+
+    `base` is the folder that the tokenizer came from.
 
     Processes that want the same tokens at once wait for the first; damaged ones are made anew. `say` is
     told how far it is, and may raise to stop.
     """
-    folder = home.tokens / fingerprint / _key(objective)
+    folder = home.tokens / fingerprint / _key(base, objective)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         found = _open(folder)
@@ -136,11 +143,9 @@ def kept(
         return found
 
 
-def _key(objective: Objective) -> str:
-    """Of tokenizer, treatment, and the libraries' versions."""
-    with tempfile.TemporaryDirectory() as temporary:
-        objective.tokenizer.save_pretrained(temporary)
-        files = {path.name: sha256_of(path) for path in sorted(Path(temporary).iterdir())}
+def _key(base: Path, objective: Objective) -> str:
+    """Of the base's small files, which hold its tokenizer, of treatment, and the libraries' versions."""
+    files = {path.name: sha256_of(path) for path in sorted(base.iterdir()) if path.suffix in _SMALL_FILES}
     libraries = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
     decided = {"tokenizer": files, "treatment": objective.treatment(), "libraries": libraries}
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]
