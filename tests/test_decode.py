@@ -109,7 +109,7 @@ def test_a_stray_control_character_in_a_long_text_is_not_binary() -> None:
 def zip_bytes() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("djs.csv", TEXT)
+        archive.writestr(zipfile.ZipInfo("djs.csv"), TEXT)  # without the time of day
     return buffer.getvalue()
 
 
@@ -123,6 +123,7 @@ def zip_bytes() -> bytes:
         (b"SQLite format 3\0" + b"\0" * 100, "a database"),
         (b"PAR1" + b"\x15\x04" * 100, "a Parquet file"),
     ],
+    ids=("zip", "gzip", "pdf", "office", "sqlite", "parquet"),
 )
 def test_a_file_of_another_kind_is_named_for_what_it_is(raw: bytes, kind: str) -> None:
     assert refusal(raw) == f"djs.csv is {kind}, not text; export it as CSV (UTF-8) first"
