@@ -94,11 +94,20 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
         elif target.exists():
             raise FileExistsError(target)
         else:
-            staging.rename(target)
+            _put_in_place(target, staging)
         fsync_folder(target.parent)
         remove_folder(_aside(target))
     finally:
         remove_folder(staging)
+
+
+def _put_in_place(target: Path, staging: Path) -> None:
+    try:
+        staging.rename(target)
+    except OSError as error:
+        if target.exists():  # another process was faster
+            raise FileExistsError(target) from error
+        raise
 
 
 def _aside(target: Path) -> Path:

@@ -166,6 +166,8 @@ def test_two_hosts_train_one_run(home: Home, sentences: DataInfo, tiny_bert: Pat
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     (run,) = folder.listing(home)
+    refused = bioforge("runs", "resume", "last")
+    assert refused.returncode == 2 and "start it on each of them" in refused.stderr
     words = shlex.split(shown.stdout)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

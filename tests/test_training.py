@@ -385,4 +385,26 @@ def test_stopping_reports_the_step_that_was_saved(home: Home, djs: DataInfo, tin
     work_until(run, 1)
     (stopped,) = of_kind(run, Stopped)
     assert stopped.step == 1 == of_kind(run, Checkpoint)[-1].step
+    assert run.control.read_text() == "", "the same request must not stop a worker that is started by hand"
     assert math.isfinite(of_kind(run, Step)[0].loss)
+
+
+def test_checkpoints_are_in_order_of_their_steps_however_many(tmp_path: Path) -> None:
+    one = {"one": torch.ones(1)}
+    for step in (200, 999_998, 999_999, 1_000_000):
+        checkpoint.save(tmp_path, one, "", one, {}, checkpoint.Progress(step=step), [one])
+    assert {path.name for path in tmp_path.iterdir()} == {"step-999999", "step-1000000"}
+    whole, damaged = checkpoint.newest(tmp_path)
+    assert whole and checkpoint.read_progress(whole).step == 1_000_000 and not damaged
+
+
+def test_what_goes_on_from_an_older_checkpoint_keeps_its_own(tmp_path: Path) -> None:
+    one = {"one": torch.ones(1)}
+    for step in (100, 300, 400):
+        checkpoint.save(tmp_path, one, "", one, {}, checkpoint.Progress(step=step), [one])
+    for name in ("step-000300", "step-000400"):
+        (tmp_path / name / "weights.safetensors").write_bytes(b"")
+    assert checkpoint.newest(tmp_path)[0] is None
+    for step in (10, 20):
+        checkpoint.save(tmp_path, one, "", one, {}, checkpoint.Progress(step=step), [one])
+    assert {path.name for path in tmp_path.iterdir()} == {"step-000010", "step-000020"}

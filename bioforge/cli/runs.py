@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated
 
 import typer
@@ -128,12 +128,13 @@ def resume(
     from bioforge.errors import UserError
     from bioforge.paths import home
     from bioforge.runs import folder
-    from bioforge.runs.launch import Processes, launch
+    from bioforge.runs.launch import launch, processes_of
 
     chosen = folder.find(home(), run)
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
-    launch(chosen, Processes(processes) if processes else None)
+    before = processes_of(chosen)
+    launch(chosen, replace(before, per_host=processes, hosts=1) if processes else before)
     note(f"run {chosen.name} goes on")
     if detach:
         return

@@ -147,7 +147,7 @@ def _train(
     as_json: bool,
 ) -> None:
     from bioforge.paths import home
-    from bioforge.runs.launch import Processes, launch
+    from bioforge.runs.launch import Processes, keep_processes, launch
     from bioforge.runs.start import new_run
 
     run = new_run(home(), task, data, base, preset, settings, seed, name, replace)
@@ -159,6 +159,7 @@ def _train(
             f"start it on each of the {hosts} hosts, which must share this data folder; HOST is the first of them:"
         )
         stdout().print(command, soft_wrap=True)
+        keep_processes(run, wanted)
         return
     if wanted != Processes():
         note(command.plain)

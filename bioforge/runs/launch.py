@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -61,6 +62,11 @@ def processes_of(run: RunFolder) -> Processes:
         return Processes()
 
 
+def keep_processes(run: RunFolder, processes: Processes) -> None:
+    """For a run that its user starts: what it goes on with later."""
+    write_json(run.launch, {"processes": asdict(processes)})
+
+
 def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Popen[bytes]:
     """Start (or go on with) a run in its own session, speaking to files only; on as many processes as before.
 
@@ -69,7 +75,12 @@ def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Pop
     with run.launch_lock():
         if run.is_active():
             raise UserError(f"run '{run.name}' is already running; watch it: bioforge runs watch {run.name}")
-        return _start(run, processes or processes_of(run))
+        wanted = processes or processes_of(run)
+        if wanted.hosts > 1:
+            raise UserError(
+                f"run '{run.name}' is on {wanted.hosts} hosts; start it on each of them: {shlex.join(wanted.command(run))}"
+            )
+        return _start(run, wanted)
 
 
 def _start(run: RunFolder, processes: Processes) -> subprocess.Popen[bytes]:

@@ -43,10 +43,9 @@ class Average:
 
     @torch.no_grad()
     def _swap(self) -> None:
+        # By exchange, not by copy: it takes no memory, so it cannot stop half way for want of it.
         for name, weight in self._weights.items():
-            own = weight.clone()
-            weight.copy_(self.averages[name])
-            self.averages[name].copy_(own)
+            weight.data, self.averages[name] = self.averages[name], weight.data
 
     def load(self, averages: dict[str, torch.Tensor]) -> None:
         for name, average in averages.items():

@@ -24,7 +24,6 @@ from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visi
 from bioforge.training.treatments import trained
 
 Tensors = dict[str, torch.Tensor]
-_KEPT = 2
 _MANIFEST = "manifest.json"
 _WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
@@ -69,7 +68,7 @@ def save(
     progress: Progress,
     rng: Sequence[Tensors],
 ) -> Path:
-    """Write `folder/step-…`, then drop all but the two newest.
+    """Write `folder/step-…`, then drop all but this one and the one before it.
 
     `weights` are what learns and `fixed` is the hash of the rest; `rng` is the random state of each process.
 
@@ -92,9 +91,19 @@ def save(
             staging / _MANIFEST,
             {str(path.relative_to(staging)): [path.stat().st_size, sha256_of(path)] for path in files},
         )
-    for old in visible_folders(folder)[:-_KEPT]:
-        remove_folder(old)
+    before = [old for old in _in_order(folder) if _step(old) < progress.step]
+    for old in _in_order(folder):
+        if old not in (target, *before[-1:]):
+            remove_folder(old)
     return target
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def _in_order(folder: Path) -> list[Path]:
+    return sorted(visible_folders(folder), key=_step)
 
 
 def is_whole(checkpoint: Path) -> bool:
@@ -112,7 +121,7 @@ def is_whole(checkpoint: Path) -> bool:
 def newest(folder: Path) -> tuple[Path | None, list[Path]]:
     """The newest whole checkpoint, and the damaged ones passed over."""
     damaged: list[Path] = []
-    for checkpoint in reversed(visible_folders(folder)):
+    for checkpoint in reversed(_in_order(folder)):
         if is_whole(checkpoint):
             return checkpoint, damaged
         damaged.append(checkpoint)

@@ -30,7 +30,7 @@ from bioforge.training.learner import DIVERGED, DivergedError, Learner
 from bioforge.training.memory import is_out_of_memory
 from bioforge.training.optimizer import learning_rate
 from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
-from bioforge.training.validation import MAX_TOKENS, score, validate
+from bioforge.training.validation import MAX_TOKENS, score, validate, widths_of
 
 T = TypeVar("T")
 
@@ -212,9 +212,9 @@ class Loop:
 
     def _largest_validation_pass(self) -> int:
         """As the learner's largest pass, in tokens of a training pass: half of what it holds."""
-        lengths = self.job.validation.lengths.tolist()
-        passes = in_order_of_length(lengths, self.recipe.batch_size * 2, 2 * self._validation_tokens())
-        return max((lengths[part[0]] * len(part) // 2 for part in passes if len(part) > 1), default=0)
+        widths = widths_of(self.job.objective, self.job.validation)
+        passes = in_order_of_length(widths, self.recipe.batch_size * 2, 2 * self._validation_tokens())
+        return max((widths[part[0]] * len(part) // 2 for part in passes if len(part) > 1), default=0)
 
     def _validated(self, max_tokens: int) -> tuple[dict[str, float], list[float]]:
         job, batch_size = self.job, self.recipe.batch_size * 2
@@ -316,7 +316,7 @@ class Loop:
         try:
             (text,) = self.learner.look(write)
         except (UserError, RuntimeError, MemoryError) as error:
-            if not isinstance(error, UserError) and not is_out_of_memory(error):
+            if not isinstance(error, UserError) and (not is_out_of_memory(error) or self.team.size > 1):
                 raise
             self.emit(Warning(message=f"no sample: {error}"))
             return

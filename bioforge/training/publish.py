@@ -26,7 +26,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     """
     home, asked, recipe = job.run.home, job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
-    most = min(MAX_TOKENS, 2 * (progress.tokens_per_pass or MAX_TOKENS))
+    most = min(MAX_TOKENS, 2 * (progress.tokens_per_pass or recipe.tokens_per_pass or MAX_TOKENS))
     metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, most)
     threshold = None
     if recipe.task == "cola":

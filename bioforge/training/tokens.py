@@ -26,13 +26,24 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from bioforge.data.rows import Row
-from bioforge.files import new_folder, read_json, remove_folder, sha256_of, visible_folders, write_json
+from bioforge.errors import UserError
+from bioforge.files import (
+    new_folder,
+    read_json,
+    remove_folder,
+    remove_unfinished,
+    sha256_of,
+    visible_folders,
+    write_json,
+)
 from bioforge.paths import Home
 from bioforge.training.objective import IGNORED, Example, Objective
 
 _IDS, _ROWS, _ABOUT = "ids.bin", "rows.npy", "tokens.json"
 _ROW = np.dtype([("start", "<i8"), ("end", "<i8"), ("row", "<i8"), ("label", "<i4"), ("cut", "?")])
-_SMALL_FILES = (".json", ".txt", ".model")
+_FORMAT = 1
+"""Rises with every change to how texts become ids here."""
+_SMALL_FILES = (".json", ".txt", ".model", ".bpe", ".tiktoken")
 _PIECE = 2000
 """Rows tokenized at once: the tokenizer needs some 10 kB for each."""
 _SAY_EVERY = 5
@@ -135,11 +146,13 @@ def kept(
     with FileLock(folder.with_suffix(".lock")):
         found = _open(folder)
         if found is None:
+            remove_unfinished(folder.parent, folder.name)
             remove_folder(folder)
             _make(folder, objective, rows, say)
             found = _open(folder)
             _forget_oldest(home, folder)
-        assert found is not None
+        if found is None:
+            raise UserError(f"{folder} was changed or removed while it was made; try again")
         return found
 
 
@@ -147,7 +160,12 @@ def _key(base: Path, objective: Objective) -> str:
     """Of the base's small files, which hold its tokenizer, of treatment, and the libraries' versions."""
     files = {path.name: sha256_of(path) for path in sorted(base.iterdir()) if path.suffix in _SMALL_FILES}
     libraries = {"tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
-    decided = {"tokenizer": files, "treatment": objective.treatment(), "libraries": libraries}
+    decided = {
+        "format": _FORMAT,
+        "tokenizer": files,
+        "treatment": objective.treatment(),
+        "libraries": libraries,
+    }
     return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -196,10 +214,14 @@ def _open(folder: Path) -> Encoded | None:
 def _forget_oldest(home: Home, newest: Path) -> None:
     """Keep within the bound; tokens that another process reads stay readable for it, or stay."""
     folders = [folder for data in visible_folders(home.tokens) for folder in visible_folders(data)]
-    used = {folder: (folder / _ABOUT).stat().st_mtime for folder in folders if (folder / _ABOUT).is_file()}
+    used: dict[Path, tuple[float, int]] = {}
+    for folder in folders:
+        with contextlib.suppress(OSError):  # another run may be clearing up too
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            used[folder] = (folder / _ABOUT).stat().st_mtime, size
     total = 0
-    for folder in sorted(used, key=lambda folder: (folder == newest, used[folder]), reverse=True):
-        total += sum(path.stat().st_size for path in folder.iterdir())
+    for folder in sorted(used, key=lambda folder: (folder == newest, used[folder][0]), reverse=True):
+        total += used[folder][1]
         if total > _MOST_BYTES and folder != newest:
             with contextlib.suppress(OSError):
                 remove_folder(folder)

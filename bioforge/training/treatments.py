@@ -70,7 +70,7 @@ def _embeddings(model: PreTrainedModel, layers: str) -> list[str]:
 
 
 def _add_adapters(model: PreTrainedModel, recipe: Recipe, layers: str, left_out: list[str]) -> None:
-    """LoRA on every linear map of the layers; of the rest only a judge's classifier learns (Hu et al. 2021)."""
+    """LoRA on every linear map of the layers; of the rest only what stands behind a judge's layers learns (Hu et al. 2021)."""
     from peft import LoraConfig, inject_adapter_in_model
 
     targets = {

@@ -35,7 +35,7 @@ def validate(
     model.eval()
     total, targets = 0.0, 0
     probabilities: dict[int, float] = {}
-    batches = in_order_of_length(rows.lengths.tolist(), batch_size, max_tokens)
+    batches = in_order_of_length(widths_of(objective, rows), batch_size, max_tokens)
     try:
         for turn in range(0, len(batches), team.size):
             # All processes compute as often; who has no batch left repeats the last one for nothing.
@@ -68,6 +68,11 @@ def validate(
         "accuracy": accuracy(labels, predictions),
         "mcc": mcc(labels, predictions),
     }, in_order
+
+
+def widths_of(objective: Objective, rows: Encoded) -> list[int]:
+    """Tokens that each of `rows` takes alone, padding counted."""
+    return [objective.width([example]) for example in rows.examples]
 
 
 def score(metrics: dict[str, float]) -> float:

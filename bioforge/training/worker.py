@@ -35,7 +35,10 @@ from bioforge.training.memory import is_out_of_memory
 _LOCK_WAIT_S = 5
 _kept: list[object] = []
 """Taking a process group down can hang: Python waits for gloo's threads, and they for Python's lock."""
-_OUT_OF_MEMORY = "out of memory; end other programs, lower max_length or choose a smaller base, then resume"
+_OUT_OF_MEMORY = (
+    "out of memory; end other programs and resume, or start anew with a lower max_length or tokens_per_pass, "
+    "or a smaller base"
+)
 
 
 class _StopFlag:
@@ -101,6 +104,8 @@ def _attempt(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     except Exception as error:
         failed = _failure(run, error)
         emit(failed)
+        if _rank() > 0:
+            sys.stderr.write(failed.message + "\n")
         return ExitCode.FAULT if failed.fault else ExitCode.USAGE
 
 
@@ -168,8 +173,9 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     try:
         job = prepare(run, newest, say)
     except _AskedToStopError:
-        emit(Stopped(step=progress.step, reason="asked to stop"))
-        return ExitCode.OK
+        _stopped(run, emit, progress.step, "asked to stop")
+        # torchrun then ends the processes that nobody asked.
+        return ExitCode.OK if first else ExitCode.INTERRUPTED
     where = device.choose()
     precision = device.precision(job.recipe.precision, where)
     accelerator = Accelerator(
@@ -203,13 +209,21 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     if not first:
         return ExitCode.OK
     if outcome.stopped:
-        emit(Stopped(step=progress.step, reason=outcome.reason))
+        _stopped(run, emit, progress.step, outcome.reason)
         return ExitCode.OK
     emit(Preparing(stage="saving the model"))
-    model = publish(job, progress, accelerator.device)
+    whole_fits = not loop.learner.shards
+    model = publish(job, progress, accelerator.device if whole_fits else torch.device("cpu"))
     seconds = loop.seconds_before + time.monotonic() - began
     _finish(run, emit, model, progress.step, seconds, outcome.reason)
     return ExitCode.OK
+
+
+def _stopped(run: RunFolder, emit: Emit, step: int, reason: str) -> None:
+    emit(Stopped(step=step, reason=reason))
+    if _rank() == 0:
+        # Heard and done: a worker started by hand must not meet the same request again.
+        run.control.write_text("", encoding="utf-8")
 
 
 def _finish(run: RunFolder, emit: Emit, model: ModelInfo, step: int, seconds: float, reason: str) -> None:
