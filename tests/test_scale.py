@@ -25,8 +25,9 @@ from bioforge.runs import control
 from bioforge.runs.events import EventReader, Preparing, Stopped
 from bioforge.runs.folder import RunFolder
 from bioforge.training import job, tokens
+from bioforge.training.head import IGNORED
 from bioforge.training.job import Job
-from bioforge.training.objective import IGNORED, Writing
+from bioforge.training.objective import Writing
 from tests.helpers import everything_in, make_run, same_weights, work
 
 

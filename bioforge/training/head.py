@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+IGNORED = -100
+"""Label of what is not to be predicted."""
 _CHUNK = 512
 _PLAIN_HEADS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "gpt_neox", "opt"})
 """Model types whose logits are `hidden @ weight.T` and nothing else: no scale, no cap, no bias."""

@@ -18,10 +18,8 @@ from bioforge.data.rows import Row
 from bioforge.models.batching import encode_sentences, pad
 from bioforge.models.batching import mask as mask_of
 from bioforge.runs.recipe import Recipe
-from bioforge.training.head import language_model_loss
+from bioforge.training.head import IGNORED, language_model_loss
 from bioforge.training.packing import packed_losses
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)

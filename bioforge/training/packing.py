@@ -17,9 +17,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from bioforge.errors import UserError
-from bioforge.training.head import is_plain, language_model_loss
+from bioforge.training.head import IGNORED, is_plain, language_model_loss
 
-_IGNORED = -100
 _VARLEN = "varlen"
 
 
@@ -30,7 +29,7 @@ def pack(texts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, to
     """
     ids = [token for text in texts for token in text]
     positions = [position for text in texts for position in range(len(text))]
-    labels = [token for text in texts for token in [*text[1:], _IGNORED]]
+    labels = [token for text in texts for token in [*text[1:], IGNORED]]
     return torch.tensor([ids]), torch.tensor([positions]), torch.tensor([labels])
 
 
@@ -44,7 +43,7 @@ def packed_losses(
         lengths = torch.tensor([0, *map(len, texts)], dtype=torch.int32, device=device)
         where["cu_seq_lens_q"] = lengths.cumsum(0, dtype=torch.int32)
         where["max_length_q"] = max(map(len, texts))
-    return language_model_loss(model, inputs, None, labels, _IGNORED, where)
+    return language_model_loss(model, inputs, None, labels, IGNORED, where)
 
 
 def use_varlen_kernel(model: PreTrainedModel) -> None:

@@ -37,7 +37,8 @@ from bioforge.files import (
     write_json,
 )
 from bioforge.paths import Home
-from bioforge.training.objective import IGNORED, Example, Objective
+from bioforge.training.head import IGNORED
+from bioforge.training.objective import Example, Objective
 
 _IDS, _ROWS, _ABOUT = "ids.bin", "rows.npy", "tokens.json"
 _ROW = np.dtype([("start", "<i8"), ("end", "<i8"), ("row", "<i8"), ("label", "<i4"), ("cut", "?")])

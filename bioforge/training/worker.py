@@ -212,8 +212,8 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
         _stopped(run, emit, progress.step, outcome.reason)
         return ExitCode.OK
     emit(Preparing(stage="saving the model"))
-    whole_fits = not loop.learner.shards
-    model = publish(job, progress, accelerator.device if whole_fits else torch.device("cpu"))
+    where_whole = torch.device("cpu") if loop.learner.shards else accelerator.device
+    model = publish(job, progress, where_whole)
     seconds = loop.seconds_before + time.monotonic() - began
     _finish(run, emit, model, progress.step, seconds, outcome.reason)
     return ExitCode.OK
