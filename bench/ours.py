@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bioforge.generation.writer import Sampling, Writer
-from bioforge.judging.judge import Judge
+from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models.loading import load_model, load_tokenizer
 from bioforge.models.store import ModelInfo
 
@@ -23,7 +23,7 @@ def classify(job: Job) -> dict[str, Any]:
     """Sentences a second, tokenizing included."""
     base = Path(job["base"])
     info = ModelInfo("bench", "cola", "bench", "", "", "", "", "", {}, {}, 0, max_length=128)
-    judge = Judge(load_model(base, "cola").eval(), load_tokenizer(base), info)
+    judge = TorchJudge(load_model(base, "cola").eval(), load_tokenizer(base), info)
     list(judge.verdicts(job["texts"][:64]))
     began = time.perf_counter()
     said = list(judge.verdicts(job["texts"]))
@@ -32,7 +32,7 @@ def classify(job: Job) -> dict[str, Any]:
 
 def agree(job: Job) -> dict[str, Any]:
     """Verdicts on many sentences at once, in bf16 where that is native, against those a few at a time, in float32."""
-    judge, texts = Judge.load(Path(job["model"])), job["texts"]
+    judge, texts = TorchJudge.load(Path(job["model"])), job["texts"]
     at_once = list(judge.verdicts(texts))
     by_few = [verdict for at in range(0, len(texts), 16) for verdict in judge.verdicts(texts[at : at + 16])]
     pairs = list(zip(at_once, by_few, strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioforge.data.store import DataInfo
-from bioforge.judging import judge as judging
-from bioforge.judging.judge import Judge
-from bioforge.judging.metrics import best_threshold, counts, mcc, mcc_by_batch, mcc_interval
+from bioforge.judging import torch_judge as judging
+from bioforge.judging.metrics import (
+    at_temperature,
+    best_temperature,
+    best_threshold,
+    calibration_error,
+    counts,
+    mcc,
+    mcc_by_batch,
+    mcc_interval,
+)
+from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store
 from bioforge.paths import Home
 from tests.helpers import make_run, work
@@ -65,12 +75,12 @@ def test_the_threshold_separates_what_can_be_separated() -> None:
 
 
 @pytest.fixture
-def judge(home: Home, sentences: DataInfo, tiny_bert: Path) -> Judge:
+def judge(home: Home, sentences: DataInfo, tiny_bert: Path) -> TorchJudge:
     assert work(make_run(home, "cola", "sentences", tiny_bert, epochs=1)) == 0
-    return Judge.load(store.folder(home, "sentences"))
+    return TorchJudge.load(store.folder(home, "sentences"))
 
 
-def test_a_verdict_does_not_depend_on_its_neighbours(judge: Judge) -> None:
+def test_a_verdict_does_not_depend_on_its_neighbours(judge: TorchJudge) -> None:
     texts = [
         "Go.",
         "The cat sat on the mat because it was tired of standing.",
@@ -85,7 +95,7 @@ def test_a_verdict_does_not_depend_on_its_neighbours(judge: Judge) -> None:
     assert [v.truncated for v in together] == [False, False, True, False, False]
 
 
-def test_sentences_stream(judge: Judge) -> None:
+def test_sentences_stream(judge: TorchJudge) -> None:
     asked = 0
 
     def endless() -> object:
@@ -99,7 +109,7 @@ def test_sentences_stream(judge: Judge) -> None:
     assert asked <= 4096
 
 
-def test_the_threshold_decides(judge: Judge) -> None:
+def test_the_threshold_decides(judge: TorchJudge) -> None:
     (verdict,) = judge.verdicts(["Go home."])
     assert next(judge.verdicts(["Go home."], verdict.probability)).acceptable
     assert not next(judge.verdicts(["Go home."], verdict.probability + 1e-6)).acceptable
@@ -115,7 +125,9 @@ def _many() -> list[str]:
     ]
 
 
-def test_what_bf16_is_off_by_never_changes_a_verdict(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_bf16_is_off_by_never_changes_a_verdict(
+    judge: TorchJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = _many()
     monkeypatch.setattr(judging, "computes_bf16", lambda _device: False)
     exact = [verdict.probability for verdict in judge.verdicts(texts)]
@@ -139,7 +151,7 @@ def test_what_bf16_is_off_by_never_changes_a_verdict(judge: Judge, monkeypatch: 
 
 
 def test_only_sentences_near_the_threshold_are_computed_twice(
-    judge: Judge, monkeypatch: pytest.MonkeyPatch
+    judge: TorchJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     texts = _many()
     asked: list[int] = []
@@ -158,3 +170,29 @@ def test_only_sentences_near_the_threshold_are_computed_twice(
     assert asked == [len(texts)] and min(sure) > 0.95
     list(judge.verdicts(texts, float(np.median(sure))))
     assert asked[1:] == [len(texts), len(texts)]
+
+
+def test_a_temperature_undoes_overconfidence() -> None:
+    draw = np.random.default_rng(0)
+    margins = draw.normal(0, 1.5, 4000)
+    truth = (draw.random(4000) < 1 / (1 + np.exp(-margins))).astype(int).tolist()
+    loud = (1 / (1 + np.exp(-2.5 * margins))).tolist()
+    temperature = best_temperature(truth, loud)
+    assert temperature == pytest.approx(2.5, rel=0.1)
+    quiet = at_temperature(loud, temperature)
+    assert calibration_error(truth, quiet) < 0.03 < 0.08 < calibration_error(truth, loud)
+    assert np.argsort(quiet).tolist() == np.argsort(loud).tolist()
+
+
+def test_the_calibration_error_is_the_mean_gap_of_said_and_found() -> None:
+    assert calibration_error([0, 1, 0, 1], [0.5, 0.5, 0.5, 0.5], bins=1) == 0
+    assert calibration_error([1, 1, 0, 0], [0.9, 0.9, 0.2, 0.4], bins=2) == pytest.approx((0.1 + 0.3) / 2)
+
+
+def test_a_judge_divides_its_log_odds_by_its_temperature(judge: TorchJudge) -> None:
+    texts = [*_many(), "Go."]
+    as_they_are = np.array(judge.probabilities(texts)[0])
+    calmer = replace(judge, info=replace(judge.info, temperature=2.0))
+    expected = 1 / (1 + np.sqrt(1 / as_they_are - 1))
+    assert calmer.probabilities(texts)[0] == pytest.approx(expected.tolist(), abs=2e-3)
+    assert calmer.probabilities(texts[:5])[0] == pytest.approx(expected.tolist()[:5], abs=1e-6)

@@ -213,7 +213,7 @@ def judge(home: Home, sentences: DataInfo, tiny_bert: Path) -> str:
 def test_plain_transformers_loads_a_stored_judge(home: Home, judge: str) -> None:
     from transformers import AutoModelForSequenceClassification, pipeline
 
-    from bioforge.judging.judge import Judge
+    from bioforge.judging.judge import open_judge
 
     folder = store.folder(home, judge)
     model: Any = AutoModelForSequenceClassification.from_pretrained(folder)
@@ -223,7 +223,7 @@ def test_plain_transformers_loads_a_stored_judge(home: Home, judge: str) -> None
     pipe: Any = pipeline("text-classification", model=str(folder), top_k=None)
     sentence = "Where are the ladder to the loft?"
     scores = {item["label"]: item["score"] for item in pipe([sentence])[0]}
-    (verdict,) = Judge.load(folder).verdicts([sentence])
+    (verdict,) = open_judge(folder).verdicts([sentence])
     assert verdict.probability == pytest.approx(scores["acceptable"], abs=1e-5)
 
 

@@ -46,9 +46,9 @@ def check(
     info = store.info(home(), name)
     if info.task != "cola":
         raise UserError(f"the model '{name}' is a writer; use it with: bioforge generate --model {name}")
-    from bioforge.judging.judge import Judge
+    from bioforge.judging.judge import open_judge
 
-    judge = Judge.load(store.folder(home(), name))
+    judge = open_judge(store.folder(home(), name))
     cut = judge.threshold if threshold is None else threshold
     verdicts = list(judge.verdicts((sentence for sentence, _ in sentences), cut))
     bad = sum(not verdict.acceptable for verdict in verdicts)

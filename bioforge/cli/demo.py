@@ -123,11 +123,11 @@ def _write(home: Home, tokens: int) -> None:
 
 
 def _judge(home: Home) -> None:
-    from bioforge.judging.judge import Judge
+    from bioforge.judging.judge import open_judge
     from bioforge.models import store
     from bioforge.reporting.scores import verdict_line
 
-    judge = Judge.load(store.folder(home, _JUDGE))
+    judge = open_judge(store.folder(home, _JUDGE))
     for verdict in judge.verdicts(_SENTENCES):
         show(verdict_line(verdict.sentence, verdict.probability, verdict.acceptable))
     note("720 sentences make a judge that is often wrong; CoLA's 8,551 make a better one")

@@ -29,10 +29,10 @@ def evaluate(
     folder = store.folder(home(), model)
     if info.task == "cola":
         from bioforge.evaluation.judge import evaluate_judge
-        from bioforge.judging.judge import Judge
+        from bioforge.judging.judge import open_judge
         from bioforge.reporting.scores import judge_lines
 
-        judge = Judge.load(folder)
+        judge = open_judge(folder)
         scores = evaluate_judge(judge, loaded)
         if as_json:
             show_json(

@@ -1,26 +1,15 @@
-"""Acceptable or not: verdicts of a trained classifier."""
+"""What every judge can do, whichever way it computes. Light: no torch."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from bioforge.models.store import ModelInfo
 
-from bioforge.models.batching import encode_sentences, in_order_of_length, mask, pad
-from bioforge.models.loading import load_model, load_tokenizer
-from bioforge.models.precision import computes_bf16
-from bioforge.models.store import ModelInfo, read_info
-
-_TOKENS = {"cpu": 512}
-"""In one forward pass, padding counted: on a CPU larger ones are no faster and hold more padding."""
-_FEW = 32
-"""So few sentences are quick in float32 too."""
-_UNSURE = 0.2
-"""Log-odds; bf16 was never seen to move a sentence by more than 0.16."""
 _READ_AHEAD = 4096
 """Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
 
@@ -35,69 +24,39 @@ class Verdict:
     """Whether the sentence is longer than what the judge reads."""
 
 
-@dataclass(frozen=True)
-class Judge:
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    info: ModelInfo
+class Judge(ABC):
+    """Acceptable or not: verdicts of a trained classifier."""
 
-    @classmethod
-    def load(cls, folder: Path) -> Judge:
-        """Raises UserError where the folder holds no judge."""
-        info = read_info(folder)
-        model = load_model(folder, "cola").eval()
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(model.to(device), load_tokenizer(folder), info)
+    info: ModelInfo
 
     @property
     def threshold(self) -> float:
         return 0.5 if self.info.threshold is None else self.info.threshold
+
+    @abstractmethod
+    def probabilities(
+        self, sentences: Sequence[str], threshold: float | None = None
+    ) -> tuple[list[float], list[bool]]:
+        """Probability of `acceptable` for each sentence, and whether it was cut at what the judge reads.
+
+        Those near `threshold`, the judge's own if None, are computed with more care.
+        """
 
     def verdicts(self, sentences: Iterable[str], threshold: float | None = None) -> Iterator[Verdict]:
         """One verdict a sentence, in order, in constant memory."""
         cut = self.threshold if threshold is None else threshold
         stream = iter(sentences)
         while chunk := list(islice(stream, _READ_AHEAD)):
-            probabilities, truncated = probabilities_of(
-                self.model, self.tokenizer, chunk, self.info.max_length, cut
-            )
+            probabilities, truncated = self.probabilities(chunk, cut)
             for sentence, probability, cut_short in zip(chunk, probabilities, truncated, strict=True):
                 yield Verdict(sentence, probability, probability >= cut, cut_short)
 
 
-@torch.inference_mode()
-def probabilities_of(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    sentences: Sequence[str],
-    max_length: int,
-    threshold: float,
-) -> tuple[list[float], list[bool]]:
-    """Probability of `acceptable` for each sentence, and whether it was cut at `max_length` tokens.
+def open_judge(folder: Path) -> Judge:
+    """The judge in a model's folder, ready to judge.
 
-    Many sentences are computed in bf16 where that is native; those it leaves near `threshold`, or near a half,
-    are computed again in float32, so that bf16 decides nothing (docs/results.md).
+    Raises UserError where the folder holds no judge.
     """
-    ids, truncated = encode_sentences(tokenizer, sentences, max_length)
-    padding = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
-    if len(ids) <= _FEW or not computes_bf16(model.device.type):
-        return _margins(model, ids, padding).sigmoid().tolist(), truncated
-    with torch.autocast(model.device.type, torch.bfloat16):
-        margins = _margins(model, ids, padding)
-    cuts = torch.tensor([threshold, 0.5], dtype=margins.dtype).logit()
-    unsure = ((margins[:, None] - cuts).abs() < _UNSURE).any(1).nonzero().flatten()
-    if len(unsure):
-        margins[unsure] = _margins(model, [ids[index] for index in unsure.tolist()], padding)
-    return margins.sigmoid().tolist(), truncated
+    from bioforge.judging.torch_judge import TorchJudge
 
-
-def _margins(model: PreTrainedModel, ids: Sequence[Sequence[int]], padding: int) -> torch.Tensor:
-    """Log-odds of `acceptable`, `(len(ids),)`, float64 on the CPU."""
-    margins = torch.zeros(len(ids), dtype=torch.float64)
-    lengths = [len(sequence) for sequence in ids]
-    for batch in in_order_of_length(lengths, len(ids), _TOKENS.get(model.device.type, 8192)):
-        sequences = [ids[index] for index in batch]
-        inputs, attention = pad(sequences, padding).to(model.device), mask(sequences).to(model.device)
-        logits = model(input_ids=inputs, attention_mask=attention).logits.cpu().double()
-        margins[batch] = logits[:, 1] - logits[:, 0]
-    return margins
+    return TorchJudge.load(folder)

@@ -49,6 +49,8 @@ class ModelInfo:
     """Longest input the model was trained for, in tokens."""
     threshold: float | None = None
     """Judges only: lowest probability of `acceptable` that counts as acceptable."""
+    temperature: float = 1.0
+    """Judges only: log-odds are divided by it, so that probabilities are as often right as they say."""
     licence: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     parameters: list[Parameter] = field(default_factory=list)

@@ -11,7 +11,7 @@ from bioforge.data.decode import decode, read_bytes
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.generation.writer import Sampling, Writer
-from bioforge.judging.judge import Judge
+from bioforge.judging.judge import Judge, open_judge
 from bioforge.judging.sentences import split
 from bioforge.models import store
 from bioforge.service.worker import Context
@@ -59,7 +59,7 @@ def judge_text(context: Context, model: str, text: str) -> dict[str, Any]:
 
     Progress `{"judged": count, "of": count}`.
     """
-    judge: Judge = _warm(context, "judge", model, Judge.load)
+    judge: Judge = _warm(context, "judge", model, open_judge)
     spans = split(text)
     found: list[tuple[int, int, float, bool]] = []
     for first in range(0, len(spans), _PART):

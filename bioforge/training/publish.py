@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from bioforge.judging.metrics import accuracy, best_threshold, mcc
+from bioforge.judging.metrics import (
+    accuracy,
+    at_temperature,
+    best_temperature,
+    best_threshold,
+    calibration_error,
+    mcc,
+)
 from bioforge.models import store
 from bioforge.models.catalog import find
 from bioforge.models.loading import load_model
@@ -22,17 +29,21 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     """Put the kept weights into the store; returns what the store says of them.
 
     They are loaded afresh and computed in float32, as every later user will, so the figures on the model
-    are those of the model. A judge's threshold is chosen here.
+    are those of the model. A judge's temperature and threshold are chosen here.
     """
     home, asked, recipe = job.run.home, job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
     most = min(MAX_TOKENS, 2 * (progress.tokens_per_pass or recipe.tokens_per_pass or MAX_TOKENS))
     metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, most)
-    threshold = None
+    threshold, temperature = None, 1.0
     if recipe.task == "cola":
         threshold = 0.5
         if recipe.tune_threshold and len(probabilities) >= _ENOUGH_TO_CHOOSE_BY:
             labels = job.validation.labels
+            metrics["calibration_error_before"] = calibration_error(labels, probabilities)
+            temperature = best_temperature(labels, probabilities)
+            probabilities = at_temperature(probabilities, temperature)
+            metrics["calibration_error"] = calibration_error(labels, probabilities)
             threshold = best_threshold(labels, probabilities)
             predictions = [int(probability >= threshold) for probability in probabilities]
             metrics["mcc_at_threshold"] = mcc(labels, predictions)
@@ -54,6 +65,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
         step=progress.best_step,
         max_length=job.max_length,
         threshold=threshold,
+        temperature=temperature,
         licence=base.licence if base else "",
         versions=versions(),
         parameters=parameters_of(model),
