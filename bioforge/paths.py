@@ -45,6 +45,11 @@ class Home:
         return self.cache / "tokens"
 
     @property
+    def lessons(self) -> Path:
+        """What judges learn from besides their data; made anew where it is missing."""
+        return self.cache / "lessons"
+
+    @property
     def downloads(self) -> Path:
         return self.cache / "downloads"
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from typing import get_args
 
 import pytest
 
 from bioforge.errors import UserError
-from bioforge.runs.recipe import PRESETS, Recipe, explanations, from_json, override, preset
+from bioforge.models.catalog import Task
+from bioforge.runs.recipe import Recipe, explanations, from_json, override, preset, presets_for
 
 
 def test_the_tutorial_presets_are_the_tutorials_numbers() -> None:
@@ -82,8 +84,8 @@ def test_an_unknown_preset_lists_the_known_ones() -> None:
 
 
 def test_a_recipe_survives_json_and_newer_fields() -> None:
-    for task in ("bios", "cola"):
-        for name in PRESETS:
+    for task in get_args(Task):
+        for name in presets_for(task):
             recipe = preset(task, name)
             assert from_json({**asdict(recipe), "invented_later": 1}) == recipe
 

@@ -31,7 +31,7 @@ BaseOption = Annotated[str | None, typer.Option(help="Base to start from; see: b
 PresetOption = Annotated[
     str,
     typer.Option(
-        help="tutorial: exactly the tutorials'; balanced: best practice; quick: minutes on a laptop."
+        help="tutorial: exactly the tutorials'; balanced: best practice; quick: minutes on a laptop; strong: a judge that also learns from corruptions, best with --set teacher=JUDGE."
     ),
 ]
 SetOption = Annotated[

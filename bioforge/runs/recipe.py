@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from bioforge.errors import UserError
 from bioforge.models.catalog import Task
 
-Preset = Literal["tutorial", "balanced", "quick"]
+Preset = Literal["tutorial", "balanced", "quick", "strong"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 
@@ -74,6 +74,15 @@ class Recipe:
     keep: str = _knob("best", "which checkpoint becomes the model", choices=("best", "last"))
     patience: int = _knob(4, "stop after so many validations without a new best; 0: never", 0)
     tune_threshold: bool = _knob(True, "judges: choose the decision threshold on the validation rows")
+    corruptions: int = _knob(
+        0, "judges: also learn from so many corrupted forms of each training sentence", 0, 100
+    )
+    teacher: str = _knob(
+        "", "judges: learn what this judge of yours thinks of each sentence and corruption (distillation)"
+    )
+    label_share: float = _knob(
+        0.5, "judges with a teacher: how much the label counts beside what the teacher says", 0, 1
+    )
     sample_every: int = _knob(100, "writers: write a sample every so many steps; 0: never", 0)
     sample_at_validation: bool = _knob(True, "writers: also write one after each validation")
     sample_tokens: int = _knob(120, "longest sample in tokens", 1, 4096)
@@ -199,6 +208,21 @@ _QUICK: dict[Task, dict[str, Any]] = {
     },
 }
 
+_STRONG: dict[str, Any] = {
+    "epochs": 4,
+    "batch_size": 32,
+    "learning_rate": 3e-5,
+    "max_length": 128,
+    "corruptions": 3,
+    "sample_every": 0,
+    "patience": 0,
+}
+"""For judges (docs/results.md)."""
+
+
+def presets_for(task: Task) -> list[Preset]:
+    return [name for name in PRESETS if task == "cola" or name != "strong"]
+
 
 def preset(task: Task, name: str, base_learning_rate: float | None = None) -> Recipe:
     """The recipe a preset stands for; `base_learning_rate` is the base's own wish, which `tutorial` ignores.
@@ -207,10 +231,12 @@ def preset(task: Task, name: str, base_learning_rate: float | None = None) -> Re
     """
     if name == "tutorial":
         return Recipe(task=task, preset="tutorial", **{**_AS_THE_TUTORIALS, **_TUTORIAL[task]})
-    if name not in PRESETS:
-        raise UserError(f"no preset '{name}'; there are: {', '.join(PRESETS)}")
-    chosen: Preset = "balanced" if name == "balanced" else "quick"
-    recipe = Recipe(task=task, preset=chosen, **(_BALANCED if chosen == "balanced" else _QUICK)[task])
+    if name not in presets_for(task):
+        kind = "writers" if task == "bios" else "judges"
+        raise UserError(f"no preset '{name}' for {kind}; there are: {', '.join(presets_for(task))}")
+    chosen: Preset = next(known for known in PRESETS if known == name)
+    values = {"balanced": _BALANCED[task], "quick": _QUICK[task], "strong": _STRONG}[chosen]
+    recipe = Recipe(task=task, preset=chosen, **values)
     if base_learning_rate is not None:
         recipe = replace(recipe, learning_rate=base_learning_rate)
     return recipe

@@ -10,6 +10,7 @@ from bioforge.data.split import train_and_validation
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.models import catalog
+from bioforge.models import store as models
 from bioforge.models.bases import (
     LocalBase,
     check_family,
@@ -72,6 +73,7 @@ def new_run(
     check_family(local, task)
     _check_length(chosen, local)
     _check_treatment(chosen, local)
+    _check_lessons(home, chosen)
     train_and_validation(loaded, *chosen.split)
     if model is not None:
         check_name(model, "model")
@@ -99,6 +101,13 @@ def _check_length(recipe: Recipe, base: LocalBase) -> None:
         raise UserError(f"max_length={recipe.max_length} is more than the base takes; the most is {limit}")
     if 0 < recipe.max_length < _SHORTEST:
         raise UserError(f"max_length={recipe.max_length} leaves no room for a text; the least is {_SHORTEST}")
+
+
+def _check_lessons(home: Home, recipe: Recipe) -> None:
+    if recipe.task == "bios" and (recipe.teacher or recipe.corruptions):
+        raise UserError("teacher and corruptions are for judges; leave them out for a writer")
+    if recipe.teacher and models.info(home, recipe.teacher).task != "cola":
+        raise UserError(f"teacher={recipe.teacher}: that model is a writer; name a judge")
 
 
 def _check_treatment(recipe: Recipe, base: LocalBase) -> None:

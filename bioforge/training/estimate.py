@@ -54,11 +54,12 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     train, validation = train_and_validation(data_store.load(home, data), *recipe.split)
     longest = recipe.max_length or reading_limit(read_config(base.folder))
     per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
-    per_epoch = steps_per_epoch(len(train), recipe.batch_size, recipe.accumulate)
+    rows = len(train) * (1 + recipe.corruptions)
+    per_epoch = steps_per_epoch(rows, recipe.batch_size, recipe.accumulate)
     steps = per_epoch * recipe.epochs
     share = min(1.0, recipe.max_steps / steps) if recipe.max_steps else 1.0
     computed = longest if recipe.padding == "max_length" else per_row
-    tokens = int(len(train) * recipe.epochs * share * computed)
+    tokens = int(rows * recipe.epochs * share * computed)
     every = recipe.validate_every or per_epoch / min(recipe.validations_per_epoch, per_epoch)
     validations = steps * share / every + recipe.validate_first
     checked = len(validation) * validations * computed / 3

@@ -24,6 +24,7 @@ from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 from bioforge.training.checkpoint import hash_of_fixed, load_weights
+from bioforge.training.lessons import lessons, taught
 from bioforge.training.objective import Judging, Objective, Writing
 from bioforge.training.tokens import Encoded, kept
 from bioforge.training.treatments import merged, treat
@@ -119,6 +120,8 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     tokens = kept(run.home, base.folder, objective, data.rows, data.info.fingerprint, say)
     assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
     train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
+    if recipe.teacher or recipe.corruptions:
+        train = taught(objective, lessons(run.home, recipe, train_rows, data.info.fingerprint, say))
     return Job(
         run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
     )

@@ -28,6 +28,8 @@ class Example:
     label: int = IGNORED
     row: int = 0
     """Row in the imported file."""
+    target: float = IGNORED
+    """Probability of `acceptable` to learn: the label, or what a teacher says (`lessons.py`)."""
 
 
 class Objective(Protocol):
@@ -156,9 +158,9 @@ class Judging:
     def loss_sum(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> torch.Tensor:
-        labels = torch.tensor([example.label for example in examples], device=device)
+        good = torch.tensor([example.target for example in examples], device=device)
         return F.cross_entropy(
-            self.logits(model, examples, device), labels, ignore_index=IGNORED, reduction="sum"
+            self.logits(model, examples, device), torch.stack([1 - good, good], 1), reduction="sum"
         )
 
     def logits(

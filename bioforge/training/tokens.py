@@ -1,7 +1,7 @@
 """Token ids of whole data sets: made once in pieces, kept in the cache, and read through a memory map.
 
     cache/tokens/FINGERPRINT OF THE DATA/KEY/   ids.bin    the ids of all rows, one after another
-                                                rows.npy   of each row: where its ids lie, its label
+                                                rows.npy   of each row: where its ids lie, its label and target
                                                 tokens.json   checksums; last written
 
 The key is a digest of all that the ids depend on besides the rows.
@@ -41,8 +41,10 @@ from bioforge.training.head import IGNORED
 from bioforge.training.objective import Example, Objective
 
 _IDS, _ROWS, _ABOUT = "ids.bin", "rows.npy", "tokens.json"
-_ROW = np.dtype([("start", "<i8"), ("end", "<i8"), ("row", "<i8"), ("label", "<i4"), ("cut", "?")])
-_FORMAT = 1
+_ROW = np.dtype(
+    [("start", "<i8"), ("end", "<i8"), ("row", "<i8"), ("label", "<i4"), ("target", "<f4"), ("cut", "?")]
+)
+_FORMAT = 2
 """Rises with every change to how texts become ids here."""
 _SMALL_FILES = (".json", ".txt", ".model", ".bpe", ".tiktoken")
 _PIECE = 2000
@@ -81,6 +83,12 @@ class Encoded:
         """Rows that were longer than the limit."""
         return int(self.table["cut"].sum())
 
+    def aimed(self, targets: Sequence[float]) -> Encoded:
+        """The same rows with other targets to learn."""
+        table = self.table.copy()
+        table["target"] = targets
+        return Encoded(self.ids, table)
+
     def at(self, positions: Sequence[int]) -> Encoded:
         return Encoded(self.ids, self.table[np.asarray(positions, dtype=np.int64)])
 
@@ -99,8 +107,8 @@ class Examples(Sequence[Example]):
     def __getitem__(self, place: int | slice) -> Example | list[Example]:
         if isinstance(place, slice):
             return [self[index] for index in range(len(self))[place]]
-        start, end, row, label, _ = self._encoded.table[place].item()
-        return Example(self._encoded.ids[start:end].tolist(), label, row)
+        start, end, row, label, target, _ = self._encoded.table[place].item()
+        return Example(self._encoded.ids[start:end].tolist(), label, row, target)
 
 
 def encode(objective: Objective, rows: Sequence[Row]) -> Encoded:
@@ -122,6 +130,7 @@ def _pieces(objective: Objective, rows: Sequence[Row]) -> Iterator[tuple[NDArray
         table["start"][0], table["start"][1:] = start, ends[:-1]
         table["row"] = [row.row for row in piece]
         table["label"] = [IGNORED if row.label is None else row.label for row in piece]
+        table["target"] = table["label"]
         table["cut"] = cut
         start = int(ends[-1])
         yield np.fromiter(chain.from_iterable(sequences), kind), table

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _OTHER = "…"
 _PRESET_MEANS = {
     "balanced": "balanced: best practice",
+    "strong": "strong: judges, hours",
     "quick": "quick: minutes on a laptop",
     "tutorial": "tutorial: as the tutorials do it",
 }
@@ -87,7 +88,7 @@ class NewRun(Vertical):
             yield Select[str]([], prompt="choose", compact=True, id="new-base")
         with Horizontal(classes="form-line"):
             yield Static("preset", classes="form-name")
-            shown = [(_PRESET_MEANS[name], name) for name in ("balanced", "quick", "tutorial")]
+            shown = [(_PRESET_MEANS[name], name) for name in _PRESET_MEANS]
             yield Select[str](shown, value="balanced", allow_blank=False, compact=True, id="new-preset")
         with Horizontal(classes="form-line"):
             yield Static("name", classes="form-name")

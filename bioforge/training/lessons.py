@@ -1,0 +1,133 @@
+"""What a judge learns from besides its labels: corruptions of its sentences, and what a teacher thinks of all.
+
+A small judge learns more from the probabilities of a better one than from labels (Hinton et al. 2015), the
+more so on sentences made up for it (Jiao et al. 2020). Without a teacher a corruption counts as mostly wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from bioforge.data.corruptions import Corruptor, Lexicon
+from bioforge.data.rows import Row
+from bioforge.files import read_json, write_json
+from bioforge.judging.torch_judge import TorchJudge
+from bioforge.models import store
+from bioforge.models.store import ModelInfo
+from bioforge.paths import Home
+from bioforge.runs.recipe import Recipe
+from bioforge.training.objective import Objective
+from bioforge.training.tokens import Encoded, encode
+
+_FORMAT = 1
+"""Rises with every change to what is made here."""
+_SEED = 0
+"""Corruptions do not depend on the recipe's seed: runs of several seeds share what the teacher read."""
+_WRONG = 0.2
+"""Probability of `acceptable` that a corruption is taught with where no teacher says (docs/results.md)."""
+_PART = 2048
+"""Sentences a teacher reads between two reports."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    sentence: str
+    target: float
+    """Probability of `acceptable` to learn."""
+    row: int
+    """Row of the imported file that it is, or was made from."""
+    label: int
+
+
+def lessons(
+    home: Home, recipe: Recipe, rows: Sequence[Row], fingerprint: str, say: Callable[[str], None]
+) -> list[Lesson]:
+    """One of each of the `rows`, in order, then their corruptions; from the cache where they are in it.
+
+    `fingerprint` is that of the data set. `say` is told how far it is, and may raise to stop.
+
+    Raises UserError where the teacher is not in the store.
+    """
+    teacher = _teacher(home, recipe)
+    path = home.lessons / f"{_key(recipe, fingerprint, teacher)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.is_file():
+            try:
+                return [Lesson(**values) for values in read_json(path)]
+            except (OSError, ValueError, TypeError):
+                path.unlink()
+        made = _made(rows, recipe.corruptions)
+        if teacher:
+            made = _taught(made, store.folder(home, teacher.name), len(rows), recipe.label_share, say)
+        elif recipe.corruptions:
+            # A corruption of an unacceptable sentence may have mended it; only a teacher could tell.
+            made = [lesson for at, lesson in enumerate(made) if at < len(rows) or lesson.label == 1]
+        write_json(path, [asdict(lesson) for lesson in made])
+        return made
+
+
+def taught(objective: Objective, given: Sequence[Lesson]) -> Encoded:
+    """The lessons as token ids, with their targets."""
+    rows = [Row(lesson.sentence, lesson.row, label=lesson.label) for lesson in given]
+    return encode(objective, rows).aimed([lesson.target for lesson in given])
+
+
+def _teacher(home: Home, recipe: Recipe) -> ModelInfo | None:
+    if not recipe.teacher:
+        return None
+    return store.info(home, recipe.teacher)
+
+
+def _key(recipe: Recipe, fingerprint: str, teacher: ModelInfo | None) -> str:
+    decided = {
+        "format": _FORMAT,
+        "data": fingerprint,
+        "split": recipe.split,
+        "corruptions": recipe.corruptions,
+        "label_share": recipe.label_share,
+        "teacher": [teacher.run, teacher.created, teacher.step] if teacher else None,
+    }
+    return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:32]
+
+
+def _made(rows: Sequence[Row], corruptions: int) -> list[Lesson]:
+    """Each row with its label, then up to so many corruptions of each, none twice."""
+    own = [Lesson(row.text, float(row.label or 0), row.row, int(row.label or 0)) for row in rows]
+    corruptor = Corruptor(random.Random(_SEED), Lexicon.of(lesson.sentence for lesson in own))
+    known = {lesson.sentence for lesson in own}
+    made = []
+    for _ in range(corruptions):
+        for lesson in own:
+            changed = corruptor.corrupt(lesson.sentence)
+            if changed and changed not in known:
+                known.add(changed)
+                made.append(Lesson(changed, _WRONG, lesson.row, lesson.label))
+    return own + made
+
+
+def _taught(
+    made: list[Lesson], folder: Path, labelled: int, label_share: float, say: Callable[[str], None]
+) -> list[Lesson]:
+    """`made` with the teacher's probabilities; of the first `labelled` the label keeps its share."""
+    teacher = TorchJudge.load(folder)
+    found: list[float] = []
+    for first in range(0, len(made), _PART):
+        say(f"the teacher has read {first:,} of {len(made):,} sentences")
+        found += teacher.probabilities([lesson.sentence for lesson in made[first : first + _PART]])[0]
+    return [
+        Lesson(
+            lesson.sentence,
+            label_share * lesson.label + (1 - label_share) * said if at < labelled else said,
+            lesson.row,
+            lesson.label,
+        )
+        for at, (lesson, said) in enumerate(zip(made, found, strict=True))
+    ]

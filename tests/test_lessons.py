@@ -1,0 +1,187 @@
+"""Corruptions, and judges that learn from them and from a teacher."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bioforge.data import store as data_store
+from bioforge.data.corruptions import Corruptor, Lexicon, sentence_of, words_of
+from bioforge.data.store import DataInfo
+from bioforge.errors import UserError
+from bioforge.judging.torch_judge import TorchJudge
+from bioforge.models import store
+from bioforge.paths import Home
+from bioforge.runs import recipe as recipes
+from bioforge.runs.start import new_run
+from bioforge.training.job import prepare
+from bioforge.training.lessons import lessons
+from bioforge.training.objective import Example, Judging
+from tests.helpers import make_run, work
+
+SENTENCES = [
+    "The singer who wrote the songs plays them in the cellar every night.",
+    "She plays, and they played with their friends in a hall.",
+    "Nobody knows whether he will sing it himself (or not).",
+    "Go.",
+]
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def test_words_put_together_again_are_the_sentence() -> None:
+    for sentence in SENTENCES:
+        assert sentence_of(words_of(sentence)) == sentence
+
+
+def test_a_corruption_is_another_sentence_made_of_known_words() -> None:
+    lexicon = Lexicon.of(SENTENCES)
+    corruptor = Corruptor(random.Random(1), lexicon)
+    made = [found for _ in range(200) for found in map(corruptor.corrupt, SENTENCES[:3]) if found]
+    assert len(made) > 550 and len(set(made)) > 300
+    known = {word.lower() for sentence in SENTENCES for word in words_of(sentence)}
+    known |= {word for line in module_classes() for word in line.split()}
+    for sentence in made:
+        assert sentence not in SENTENCES
+        assert {word.lower() for word in words_of(sentence)} <= known
+
+
+def module_classes() -> tuple[str, ...]:
+    from bioforge.data import corruptions
+
+    return corruptions._CLASSES
+
+
+def test_the_same_draw_makes_the_same_corruptions() -> None:
+    lexicon = Lexicon.of(SENTENCES)
+
+    def drawn(seed: int) -> list[str | None]:
+        corruptor = Corruptor(random.Random(seed), lexicon)
+        return [corruptor.corrupt(sentence) for sentence in SENTENCES * 5]
+
+    assert drawn(3) == drawn(3) != drawn(4)
+
+
+def test_forms_of_a_word_share_its_stem() -> None:
+    forms = Lexicon.of(["She walks and walked; a walker is walking.", "The walrus is red."]).forms
+    assert "walked" in forms["walks"] and "walking" in forms["walker"]
+    assert "walrus" not in forms and "red" not in forms
+
+
+def test_what_cannot_be_corrupted_is_left_out() -> None:
+    corruptor = Corruptor(random.Random(0), Lexicon.of([]))
+    assert corruptor.corrupt("") is None
+    assert corruptor.corrupt("!?") is None
+
+
+def _recipe(**changes: object) -> recipes.Recipe:
+    return replace(recipes.preset("cola", "quick"), **changes)  # type: ignore[arg-type]
+
+
+def test_without_a_teacher_only_acceptable_sentences_are_corrupted(home: Home, sentences: DataInfo) -> None:
+    rows = list(data_store.load(home, "sentences").rows)
+    made = lessons(home, _recipe(corruptions=2), rows, "f", _silent)
+    assert [(lesson.sentence, lesson.target) for lesson in made[: len(rows)]] == [
+        (row.text, float(row.label or 0)) for row in rows
+    ]
+    extra = made[len(rows) :]
+    assert extra and all(lesson.label == 1 and 0 < lesson.target < 0.5 for lesson in extra)
+    texts = {row.row: row.text for row in rows}
+    shared = [
+        len({word.lower() for word in words_of(lesson.sentence)} & set(words_of(texts[lesson.row].lower())))
+        / len(words_of(lesson.sentence))
+        for lesson in extra
+    ]
+    assert np.mean(shared) > 0.7
+    assert len({lesson.sentence for lesson in extra} | set(texts.values())) == len(extra) + len(
+        set(texts.values())
+    )
+
+
+@pytest.fixture
+def teacher(home: Home, sentences: DataInfo, tiny_bert: Path) -> TorchJudge:
+    assert work(make_run(home, "cola", "sentences", tiny_bert, epochs=1)) == 0
+    return TorchJudge.load(store.folder(home, "sentences"))
+
+
+def test_a_teachers_probabilities_are_learnt_beside_the_labels(
+    home: Home, teacher: TorchJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = list(data_store.load(home, "sentences").rows)[:40]
+    recipe = _recipe(corruptions=1, teacher="sentences", label_share=0.25)
+    made = lessons(home, recipe, rows, "f", _silent)
+    said = teacher.probabilities([lesson.sentence for lesson in made])[0]
+    labels = [float(row.label or 0) for row in rows]
+    expected = [0.25 * label + 0.75 * p for label, p in zip(labels, said[:40], strict=True)] + said[40:]
+    assert [lesson.target for lesson in made] == pytest.approx(expected, abs=1e-2)
+    assert {lesson.label for lesson in made[40:]} == {0, 1}
+    monkeypatch.setattr(TorchJudge, "load", lambda _: pytest.fail("the teacher was asked again"))
+    assert lessons(home, recipe, rows, "f", _silent) == made
+
+
+def test_damaged_lessons_are_made_anew(home: Home, sentences: DataInfo) -> None:
+    rows = list(data_store.load(home, "sentences").rows)[:20]
+    made = lessons(home, _recipe(corruptions=1), rows, "f", _silent)
+    (path,) = home.lessons.glob("*.json")
+    path.write_text(path.read_text()[:100])
+    assert lessons(home, _recipe(corruptions=1), rows, "f", _silent) == made
+
+
+def test_a_stopped_teacher_leaves_nothing_half_done(home: Home, teacher: TorchJudge) -> None:
+    def stop(_: str) -> None:
+        raise InterruptedError
+
+    rows = list(data_store.load(home, "sentences").rows)[:20]
+    with pytest.raises(InterruptedError):
+        lessons(home, _recipe(teacher="sentences"), rows, "f", stop)
+    assert not list(home.lessons.glob("*.json"))
+
+
+def test_the_loss_is_the_cross_entropy_with_the_targets(home: Home, teacher: TorchJudge) -> None:
+    objective = Judging(teacher.tokenizer, _recipe(), 64, 0)
+    examples = [
+        Example(teacher.tokenizer("The cat sat.")["input_ids"], 1, 1, target) for target in (1.0, 0.3)
+    ]
+    with torch.no_grad():
+        loss = objective.loss_sum(teacher.model, examples, torch.device("cpu")).item()
+        logits = teacher.model(input_ids=torch.tensor([examples[0].ids])).logits[0].double()
+    wrong, good = (-torch.log_softmax(logits, 0)).tolist()
+    assert loss == pytest.approx(good + 0.3 * good + 0.7 * wrong, abs=1e-5)
+
+
+def test_a_student_trains_on_lessons_and_is_published(
+    home: Home, teacher: TorchJudge, tiny_bert: Path
+) -> None:
+    run = make_run(
+        home, "cola", "sentences", tiny_bert, preset="strong", epochs=1, corruptions=1, teacher="sentences"
+    )
+    job = prepare(run, None)
+    data = data_store.load(home, "sentences")
+    rows = len(data.rows) - len(job.validation.table)
+    assert len(job.train.table) > 1.5 * rows
+    assert set(job.validation.table["target"].tolist()) <= {0.0, 1.0}
+    assert work(run) == 0
+    made = next(model for model in store.listing(home)[0] if model.run == run.name)
+    assert made.recipe["teacher"] == "sentences" and made.recipe["corruptions"] == 1
+
+
+def test_what_does_not_fit_is_refused_before_a_run_begins(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    with pytest.raises(UserError, match="for judges"):
+        new_run(home, "bios", "djs", str(tiny_gpt2), "quick", ["corruptions=2"])
+    with pytest.raises(
+        UserError, match="no preset 'strong' for writers; there are: tutorial, balanced, quick"
+    ):
+        new_run(home, "bios", "djs", str(tiny_gpt2), "strong")
+    assert not home.runs.exists()
+
+
+def test_a_missing_teacher_is_named_at_once(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
+    with pytest.raises(UserError, match="no model 'nobody'"):
+        new_run(home, "cola", "sentences", str(tiny_bert), "quick", ["teacher=nobody"])
