@@ -7,9 +7,12 @@ import random
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import matthews_corrcoef
 
 from bench import gpu, results, subjects
+from bench.judges import Said, _mcc
 from bioforge.training.plan import batches_of_epoch
 
 
@@ -111,3 +114,16 @@ def test_the_gpu_bench_runs_to_its_end_on_a_cpu_and_says_what_it_is(
     job = found["job"]
     assert job["peer"]["steps"] == job["peer"]["of"] == 11  # 22 of 24 texts, two a step, one epoch
     assert job["ours"] > 0 and found["default recipe"]["rate"] > 0
+
+
+def test_the_judges_scores_are_each_seeds_and_their_interval_holds_the_mean() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(2, size=400)
+    verdicts = np.array([np.where(draw.random(400) < right, labels, 1 - labels) for right in (0.7, 0.8, 0.9)])
+    said = Said(labels, verdicts, verdicts.astype(float), ["a", "b"] * 200)
+    assert said.scores() == pytest.approx([matthews_corrcoef(labels, row) for row in verdicts])
+    only = np.array([name == "a" for name in said.sources])
+    assert said.scores(only) == pytest.approx([matthews_corrcoef(labels[::2], row[::2]) for row in verdicts])
+    low, high = said.interval()
+    assert low < np.mean(said.scores()) < high and high - low < 0.5
+    assert _mcc(labels, np.ones(400, dtype=np.int64)) == 0.0
