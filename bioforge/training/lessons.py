@@ -30,8 +30,9 @@ _FORMAT = 1
 """Rises with every change to what is made here."""
 _SEED = 0
 """Corruptions do not depend on the recipe's seed: runs of several seeds share what the teacher read."""
-_WRONG = 0.2
-"""Probability of `acceptable` that a corruption is taught with where no teacher says (docs/results.md)."""
+_WRONG = 0.35
+"""What a corruption of an acceptable sentence is taught with where no teacher says: a third still are acceptable, by
+a teacher's reading of 692 (docs/decisions/0014-corruptions-and-teachers.md)."""
 _PART = 2048
 """Sentences a teacher reads between two reports."""
 
