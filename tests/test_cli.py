@@ -108,6 +108,8 @@ def test_from_sentences_to_verdicts(home: Home, tiny_bert: Path, cli: Cli, tmp_p
     scores = json.loads(cli("evaluate", "sentences", "sentences", "--json").out)["scores"]
     assert scores[0]["split"] == "held out" and scores[0]["sentences"] == 72
     assert len(scores[0]["by_batch"]) == 3
+    assert sum(count for count, _ in scores[0]["by_source"].values()) == 72
+    assert 0 <= scores[0]["calibration_error"] <= 1
     assert "MCC by batch of 32" in cli("evaluate", "sentences", "sentences").out
 
 

@@ -110,8 +110,9 @@ def test_bars_point_to_both_sides() -> None:
     score = {
         "split": "dev", "sentences": 64, "acceptable": 40, "mcc": 0.5, "interval": (0.3, 0.7), "accuracy": 0.8,
         "counts": {"true_positive": 1, "true_negative": 2, "false_positive": 3, "false_negative": 4},
-        "mcc_at_half": 0.4, "by_batch": [0.5, -0.25],
+        "mcc_at_half": 0.4, "by_batch": [0.5, -0.25], "calibration_error": 0.06, "by_source": {"ks08": (12, 0.25), "r-67": (3, 0.0)},
     }  # fmt: skip
+    assert any("ks08 +0.25 (12), r-67 +0.00 (3)" in line for line in judge_lines(score, 0.5))
     positive, negative = judge_lines(score, 0.5)[-2:]
     assert positive.split("│")[1].count("█") == 10 and positive.split("│")[0].count("█") == 0
     assert negative.split("│")[0].count("█") == 5 and "-0.250" in negative

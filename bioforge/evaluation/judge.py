@@ -11,7 +11,15 @@ from bioforge.data.split import train_and_validation
 from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.judging.judge import Judge
-from bioforge.judging.metrics import Counts, accuracy, counts, mcc, mcc_by_batch, mcc_interval
+from bioforge.judging.metrics import (
+    Counts,
+    accuracy,
+    calibration_error,
+    counts,
+    mcc,
+    mcc_by_batch,
+    mcc_interval,
+)
 from bioforge.models.store import ModelInfo
 from bioforge.runs import recipe as recipes
 
@@ -30,6 +38,10 @@ class JudgeScore:
     mcc_at_half: float
     by_batch: list[float]
     """MCC of each 32 sentences, in file order."""
+    calibration_error: float
+    """Mean distance of the probability said and the share found, over ten groups."""
+    by_source: dict[str, tuple[int, float]]
+    """Sentences of each source that the data name, and the MCC on them."""
 
 
 def held_out(info: ModelInfo, data: DataSet) -> Sequence[Row]:
@@ -71,4 +83,17 @@ def _score(judge: Judge, name: str, rows: Sequence[Row]) -> JudgeScore:
         counts=counts(labels, said),
         mcc_at_half=mcc(labels, [int(verdict.probability >= 0.5) for verdict in verdicts]),
         by_batch=mcc_by_batch(labels, said),
+        calibration_error=calibration_error(labels, [verdict.probability for verdict in verdicts]),
+        by_source=_by_source(rows, labels, said),
     )
+
+
+def _by_source(rows: Sequence[Row], labels: list[int], said: list[int]) -> dict[str, tuple[int, float]]:
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.source:
+            places.setdefault(row.source, []).append(place)
+    return {
+        source: (len(where), mcc([labels[at] for at in where], [said[at] for at in where]))
+        for source, where in sorted(places.items())
+    }

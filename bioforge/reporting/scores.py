@@ -25,11 +25,14 @@ def judge_lines(score: dict[str, Any], threshold: float) -> list[str]:
         f"{score['split']}: {score['sentences']:,} sentences, {score['acceptable']:,} acceptable ({share:.2f} %)",
         f"  MCC       {score['mcc']:.3f}  (95 %: {low:.3f} to {high:.3f}) at threshold {threshold:.2f}; "
         f"{score['mcc_at_half']:.3f} at 0.50",
-        f"  accuracy  {score['accuracy']:.3f}",
+        f"  accuracy  {score['accuracy']:.3f}; probabilities are off by {score['calibration_error']:.3f} on average",
         f"  called acceptable:    {table['true_positive']:>6,} rightly {table['false_positive']:>6,} wrongly",
         f"  called unacceptable:  {table['true_negative']:>6,} rightly {table['false_negative']:>6,} wrongly",
-        "  MCC by batch of 32",
     ]
+    if score["by_source"]:
+        each = (f"{source} {value:+.2f} ({count})" for source, (count, value) in score["by_source"].items())
+        lines.append(f"  MCC by source (sentences): {', '.join(each)}")
+    lines.append("  MCC by batch of 32")
     for index, value in enumerate(score["by_batch"]):
         length = round(abs(value) * _HALF_WIDTH)
         left = ("█" * length if value < 0 else "").rjust(_HALF_WIDTH)
