@@ -6,16 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import matthews_corrcoef
 from typer.testing import CliRunner, Result
 
+from bench.starters import Starter, make
 from bioforge.cli.app import app
 from bioforge.data import cola
 from bioforge.data.store import add, rows_of_cola
 from bioforge.errors import UserError
 from bioforge.files import read_json, write_json
+from bioforge.judging.judge import open_judge
 from bioforge.models import catalog, delta, pull, starters, store
 from bioforge.models.bases import folder_of
 from bioforge.paths import Home, assets, home
@@ -210,6 +214,33 @@ def test_a_delta_of_another_base_is_refused(clean: Home) -> None:
     refused = run("models", "pull", "starter").exception
     assert isinstance(refused, UserError) and "has other weights" in str(refused)
     assert store.listing(clean) == ([], [])
+
+
+def test_the_recipe_of_the_starters_describes_what_users_get(
+    home: Home, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship_base(home, "tiny-encoder", "encoder", tiny_bert, monkeypatch)
+    sentences = tmp_path / "cola.tsv"
+    bundled = (assets() / "acceptability.tsv").read_text(encoding="utf-8").splitlines()
+    sentences.write_text("\n".join(bundled[:240]) + "\n", encoding="utf-8")
+    judged = cola.read_cola(sentences)
+    rows = [
+        replace(row, split="train" if at < 200 else "in_domain_dev")
+        for at, row in enumerate(rows_of_cola(judged))
+    ]
+    add(home, "cola", "cola", rows, sentences, judged)
+    small = Starter("starter-judge", "cola", "tiny-encoder", 2, "quick", ("epochs=1", "max_steps=4"))
+    said: list[str] = []
+    table = make(home, tmp_path / "deltas", (small,), {"cola": "cola"}, said.append)
+    info = delta.merge(home, tmp_path / "deltas" / "starter-judge", replace=True)
+    labels = [int(row.label or 0) for row in rows[200:]]
+    judge = open_judge(store.folder(home, "starter-judge"))
+    verdicts = [int(verdict.acceptable) for verdict in judge.verdicts(row.text for row in rows[200:])]
+    found = matthews_corrcoef(labels, verdicts)
+    assert info.metrics["mcc_at_threshold"] == pytest.approx(found)
+    assert f"in domain dev MCC {found:.3f} (95 %:" in store.card(home, "starter-judge")
+    assert "| starter-judge | tiny-encoder | 2 |" in table
+    assert said[0] == "starter-judge: training"
 
 
 SHIPPED = [name for names in catalog.STARTERS.values() for name in names]
