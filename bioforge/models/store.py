@@ -21,7 +21,7 @@ from bioforge.files import (
     write_text,
 )
 from bioforge.models.card import model_card
-from bioforge.models.catalog import Task
+from bioforge.models.catalog import STARTERS, Task
 from bioforge.models.parameters import Parameter
 from bioforge.paths import Home, check_name
 from bioforge.settings import change_settings, load_settings
@@ -58,8 +58,12 @@ class ModelInfo:
     """Wall time of the training."""
 
 
-def publish(home: Home, source: Path, info: ModelInfo, *, replace: bool = False) -> Path:
+def publish(
+    home: Home, source: Path, info: ModelInfo, *, replace: bool = False, card: str | None = None
+) -> Path:
     """Put the model in folder `source` into the store as `info.name`, whole or not at all.
+
+    Its model card is `card`, else one made from `info`.
 
     Raises UserError where the name is taken and `replace` is false.
     """
@@ -70,7 +74,7 @@ def publish(home: Home, source: Path, info: ModelInfo, *, replace: bool = False)
                 if path.is_file() and not path.name.startswith("."):
                     link_or_copy(path, folder / path.name)
             write_json(folder / INFO_FILE, asdict(info))
-            write_text(folder / "README.md", model_card(asdict(info)))
+            write_text(folder / "README.md", card or model_card(asdict(info)))
     except FileExistsError as error:
         raise UserError(f"a model '{info.name}' exists; choose another --name or pass --replace") from error
     return target
@@ -127,7 +131,9 @@ def made_by(home: Home, run: str) -> ModelInfo | None:
 
 
 def default_model(home: Home, task: Task) -> str:
-    """The model `generate` or `check` uses when none is named: the chosen one, else the newest.
+    """The model `generate` or `check` uses when none is named: the chosen one, else the newest trained here.
+
+    Starters serve those who trained none, the first set before the others.
 
     Raises UserError where there is none.
     """
@@ -138,8 +144,13 @@ def default_model(home: Home, task: Task) -> str:
     models, _ = listing(home, task)
     if not models:
         what = "writer" if task == "bios" else "judge"
-        raise UserError(f"no {what} yet; train one: bioforge train {task} DATA, or see it all: bioforge demo")
-    return models[0].name
+        raise UserError(
+            f"no {what} yet; fetch one: bioforge models pull starter, or train one: bioforge train {task} DATA"
+        )
+    starters = [name for names in STARTERS.values() for name in names]
+    names = [model.name for model in models]
+    trained = [name for name in names if name not in starters]
+    return trained[0] if trained else min(names, key=starters.index)
 
 
 def set_default(home: Home, name: str) -> ModelInfo:

@@ -14,7 +14,9 @@ from bioforge.data.preview import preview as look
 from bioforge.data.rows import Row
 from bioforge.data.store import DataSet, Kind
 from bioforge.errors import UserError
+from bioforge.models import starters
 from bioforge.models.bases import LocalBase, default_base, read_config, reading_limit, resolve
+from bioforge.models.catalog import STARTERS
 from bioforge.models.pull import pull as fetch
 from bioforge.models.tokenization import token_counts, tokenize
 from bioforge.paths import assets
@@ -50,7 +52,7 @@ _histograms: dict[tuple[str, str], list[str]] = {}
 
 
 def pull(context: Context, name: str) -> dict[str, Any]:
-    """Fetch a base; progress `{"done": bytes, "total": bytes}`."""
+    """Fetch a base, or a set of starters with their bases; progress `{"done": bytes, "total": bytes}`."""
     said = 0
 
     def progress(done: int, total: int) -> None:
@@ -61,8 +63,16 @@ def pull(context: Context, name: str) -> dict[str, Any]:
             said = done
             context.progress({"done": done, "total": total})
 
-    local = fetch(context.home, name, progress)
-    return {"name": local.name, "folder": str(local.folder)}
+    if name not in STARTERS:
+        return {"name": fetch(context.home, name, progress).name}
+    missing = starters.missing(context.home, name)
+    for base in starters.bases_of(name) if missing else []:
+        said = 0
+        fetch(context.home, base, progress)
+    for model in missing:
+        _stop_if_cancelled(context)
+        starters.add(context.home, model)
+    return {"name": name}
 
 
 def preview(context: Context, path: str, column: str | None = None) -> dict[str, Any]:

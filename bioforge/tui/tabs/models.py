@@ -25,7 +25,10 @@ from bioforge.tui.dialogs import Ask, Choice
 from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.table import Table
 
-_EMPTY = "No models yet. Import data in tab 1, then train on it in tab 2."
+_EMPTY = (
+    "No models yet. Import data in tab 1, then train on it in tab 2. "
+    "Or press s: a judge and a writer that need no training are fetched."
+)
 
 
 class ModelsTab(Page):
@@ -41,6 +44,9 @@ class ModelsTab(Page):
         Action("models", "export", "e", "Export", "Copy the model to a folder that any tool can load."),
         Action("models", "delete", "x,delete", "Delete", "Delete the model after asking."),
         Action("models", "pull", "p", "Fetch base", "Fetch the base under the cursor to this machine."),
+        Action(
+            "models", "starters", "s", "Fetch starters", "Fetch a judge and a writer that need no training."
+        ),
     )
     MAIN = "#models-list"
 
@@ -169,6 +175,8 @@ class ModelsTab(Page):
     def can(self, name: str) -> bool | None:
         if not self.is_mounted:
             return None
+        if name == "starters":
+            return True
         return bool(self._base if name == "pull" else self._chosen) or None
 
     def leave(self) -> bool:
@@ -242,6 +250,9 @@ class ModelsTab(Page):
         if base := self._base:
             self.start(self._pull, base)
 
+    def action_starters(self) -> None:
+        self.start(self._pull, "starter")
+
     async def _pull(self, name: str) -> None:
         bar = self.query_one("#pull-bar", ProgressBar)
         self.query_one("#pull-name", Static).update(Text(f"fetching {name} "))
@@ -256,4 +267,4 @@ class ModelsTab(Page):
         finally:
             self.query_one("#pulling").display = False
         self.bioforge.say(f"{name} is here")
-        await self._list_bases()
+        await self._list()
