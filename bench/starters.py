@@ -58,12 +58,29 @@ class Starter:
 
 
 STARTERS = (
-    Starter("starter-judge-large", "cola", "mpnet-base", 16, settings=("epochs=3", "freeze=embeddings")),
-    # The teacher comes first: a small judge may learn from the large one (settings: teacher=starter-judge-large).
-    Starter("starter-judge", "cola", "minilm-l6", 64, settings=("epochs=5", "freeze=embeddings")),
-    Starter("starter-writer", "bios", "smollm2-135m", 8, settings=("lora_rank=8", "learning_rate=5e-4")),
+    Starter("starter-judge-large", "cola", "mpnet-base", 16, settings=("epochs=3",)),
+    Starter(
+        "starter-judge",
+        "cola",
+        "minilm-l6",
+        64,
+        preset="strong",
+        settings=(
+            "teacher=starter-judge-large",
+            "corruptions=5",
+            "learning_rate=2e-4",
+            "freeze=embeddings",
+        ),
+    ),
+    Starter(
+        "starter-writer",
+        "bios",
+        "smollm2-135m",
+        8,
+        settings=("epochs=1", "lora_rank=8", "learning_rate=5e-4"),
+    ),
 )
-"""In the order of training. Ranks were chosen by in-domain dev: docs/decisions/0013-starters.md."""
+"""In the order of training: the small judge learns from the large one. Ranks were chosen by in-domain dev: docs/decisions/0013-starters.md."""
 _LIMITS = {
     "cola": "Trained on short, isolated sentences of linguistics textbooks, one judgement each. Names, headlines, "
     "lists and long prose are outside what it has seen; a verdict is a hint, not a correction.",
