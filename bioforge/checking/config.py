@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bioforge.checking.limits import FailOn
 from bioforge.errors import UserError
 
 FORMATS = ("text", "json", "jsonl", "csv", "github", "sarif")
@@ -88,7 +89,7 @@ def _checked(path: Path, table: Any, around: dict[str, Any], tables: tuple[str, 
         "threshold": (_is_share, "a number from 0 to 1"),
         "format": (lambda value: value in FORMATS, f"one of {', '.join(FORMATS)}"),
         "fail-on": (
-            lambda value: isinstance(value, str | int),
+            _is_limit,
             'a number, or a share such as "5%", or "never"',
         ),
         "exclude": (_are_strings, "a list of globs"),
@@ -121,6 +122,13 @@ def _checked(path: Path, table: Any, around: dict[str, Any], tables: tuple[str, 
 
 def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _is_limit(value: Any) -> bool:
+    try:
+        return bool(FailOn.parse(str(value)))
+    except UserError:
+        return False
 
 
 def _are_strings(value: Any) -> bool:

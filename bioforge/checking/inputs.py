@@ -21,7 +21,8 @@ MARKDOWN = frozenset({".md", ".markdown", ".mkd", ".mdown"})
 TEXT = frozenset({".txt", ".text"})
 _LARGEST_MARKDOWN = 20_000_000
 """Bytes; a block of Markdown can refer to one at the other end of the file, so the whole of it is read."""
-_SPOOLED = 1 << 20
+_SPOOLED = 1 << 16
+"""Bytes of standard input kept in memory; more goes to a temporary file."""
 
 Kind = Literal["sentence", "lines", "prose", "markdown"]
 

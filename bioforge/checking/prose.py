@@ -45,23 +45,34 @@ def sentences_of_lines(stream: TextIO, where: str) -> Iterator[Sentence]:
 
 def sentences_of_text(stream: TextIO, where: str) -> Iterator[Sentence]:
     """Sentences of prose, wrapped to a width or not."""
+    for paragraph, first, ignored in _paragraphs(lines(stream, where)):
+        yield from _sentences(paragraph, first, ignored)
+
+
+def _paragraphs(numbered: Iterator[tuple[int, str]]) -> Iterator[tuple[list[str], int, set[int]]]:
+    """Lines that stand together, the number of the first, and the numbers of those that are exempt."""
     suppression = Suppression()
     paragraph: list[str] = []
     first = 1
     ignored: set[int] = set()
-    for number, line in lines(stream, where):
-        text, off = suppression.read(line)
-        if paragraph and (not text.strip() or len(paragraph) == _LONGEST_PARAGRAPH):
-            yield from _sentences(paragraph, first, ignored)
-            paragraph, ignored = [], set()
-        if not text.strip():
-            continue
-        if not paragraph:
-            first = number
-        paragraph.append(text)
-        if off:
-            ignored.add(number)
-    yield from _sentences(paragraph, first, ignored)
+    try:
+        for number, line in numbered:
+            text, off = suppression.read(line)
+            if paragraph and (not text.strip() or len(paragraph) == _LONGEST_PARAGRAPH):
+                yield paragraph, first, ignored
+                paragraph, ignored = [], set()
+            if not text.strip():
+                continue
+            if not paragraph:
+                first = number
+            paragraph.append(text)
+            if off:
+                ignored.add(number)
+    except UserError:
+        # What came before a line that cannot be read is read.
+        yield paragraph, first, ignored
+        raise
+    yield paragraph, first, ignored
 
 
 def _sentences(paragraph: list[str], first: int, ignored: set[int]) -> Iterator[Sentence]:
