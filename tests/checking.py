@@ -30,7 +30,7 @@ class FakeJudge(Judge):
     ) -> tuple[list[float], list[bool]]:
         if self.remember:
             self.asked += sentences
-        found = [0.9 / (1 + 8 * sentence.count("wrong")) for sentence in sentences]
+        found = [0.9 / (1 + 8 * sentence.lower().count("wrong")) for sentence in sentences]
         return found, [len(sentence) > 5000 for sentence in sentences]
 
 
