@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioforge.checking import prose
-from bioforge.checking.markdown import sentences_of_markdown
+from bioforge.checking.markdown import sentences_of_markdown, spans_of_markdown
 from bioforge.checking.prose import sentences_of_lines, sentences_of_text
 from bioforge.checking.sentence import Sentence
 from bioforge.errors import UserError
@@ -130,7 +130,7 @@ def test_markdown_is_read_as_a_reader_reads_it() -> None:
         "Prose with bold words and a link text the end.",
         "It breaks * here & goes on.",
         "an item is here",
-        "another item goes on with it",
+        "another item goes on with X",
         "A quote is here.",
         "left head",
         "right head",
@@ -138,20 +138,27 @@ def test_markdown_is_read_as_a_reader_reads_it() -> None:
         "has | bar",
         "Word bold again.",
         "Set in two lines",
-        "See this page and it.",
+        "See this page and X.",
     ]
 
 
 def test_places_in_markdown_are_those_of_the_file() -> None:
     selected = {sentence.text: cut_out(MARKDOWN, sentence) for sentence in of_markdown(MARKDOWN)}
     assert selected["A big heading"] == "A *big* heading"
-    assert selected["another item goes on with it"] == "another item\n  goes on with `code`"
+    assert selected["another item goes on with X"] == "another item\n  goes on with `code`"
     assert selected["cell one"] == "cell one"
     assert selected["It breaks * here & goes on."] == "It breaks \\* here &amp; goes on."
     link = next(sentence for sentence in of_markdown(MARKDOWN) if "link text" in sentence.text)
     line = MARKDOWN.split("\n")[link.start.line - 1]
     # The title of the link ends in the same words; those meant come later.
     assert link.position(link.text.index("the end")).column == line.rindex("the end") + 1
+
+
+def test_sentences_of_markdown_have_offsets_for_the_app() -> None:
+    text = MARKDOWN.replace("\n", "\r\n")
+    for (start, end, words), sentence in zip(spans_of_markdown(text), of_markdown(text), strict=True):
+        assert words == sentence.text
+        assert text[start:end].replace("\r\n", "\n") == cut_out(text, sentence)
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\r"])

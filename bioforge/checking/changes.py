@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 from bioforge.errors import UserError
@@ -90,6 +89,8 @@ def _unquoted(name: bytes) -> str:
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """What git prints; None where it refuses."""
+    import subprocess
+
     try:
         result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, input=b"")
     except FileNotFoundError as error:

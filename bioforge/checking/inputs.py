@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
-from bioforge.checking.prose import sentences_of_lines, sentences_of_text
 from bioforge.checking.sentence import Sentence, literal
 from bioforge.errors import UserError
 from bioforge.files import human_size
@@ -94,6 +90,8 @@ def sentences_of(source: Source, stdin: Callable[[], BinaryIO]) -> Iterator[Sent
     if source.kind == "sentence":
         yield literal(source.text)
         return
+    from bioforge.checking.prose import sentences_of_lines, sentences_of_text
+
     with _opened(source, stdin) as stream:
         if source.kind == "lines":
             yield from sentences_of_lines(stream, source.name)
@@ -112,6 +110,9 @@ def sentences_of(source: Source, stdin: Callable[[], BinaryIO]) -> Iterator[Sent
 
 
 def _opened(source: Source, stdin: Callable[[], BinaryIO]) -> TextIO:
+    import shutil
+    import tempfile
+
     from bioforge.data.decode import encoding_of, open_text
 
     if source.path:
@@ -158,6 +159,8 @@ def _walked(folder: Path) -> Iterator[Path]:
 
 def _listed_by_git(folder: Path) -> list[Path] | None:
     """Files that git tracks or would track; None outside a repository, and in a folder that is ignored itself."""
+    import subprocess
+
     command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         if (

@@ -16,8 +16,8 @@ from bioforge.checking.suppression import Suppression
 from bioforge.judging.sentences import sentences_within
 
 _LINE_END = re.compile(r"\r\n|[\r\n]")
-_STAND_IN = "it"
-"""Read where code stands: what is said of it must remain a sentence."""
+_STAND_IN = "X"
+"""Read where code stands: what is said of it must remain a sentence. A name disturbs judges least."""
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]")
 
@@ -52,6 +52,14 @@ def sentences_of_markdown(text: str) -> Iterator[Sentence]:
             lines = range(sentence.start.line, sentence.end.line + 1)
             if _is_sentence(sentence) and not ignored.intersection(lines):
                 yield sentence
+
+
+def spans_of_markdown(text: str) -> Iterator[tuple[int, int, str]]:
+    """Each sentence with the offsets in `text` where it starts and ends; markup stands between, but not in the sentence."""
+    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    for sentence in sentences_of_markdown(text):
+        (first, begin), (last, end) = sentence.start, sentence.end
+        yield starts[first - 1] + begin - 1, starts[last - 1] + end - 1, sentence.text
 
 
 def _without_front_matter(source: list[str]) -> list[str]:

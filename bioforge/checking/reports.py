@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from typing import IO, Any
 
@@ -65,6 +64,8 @@ class CsvReport(Report):
     )  # fmt: skip
 
     def begin(self) -> None:
+        import csv
+
         self._writer = csv.writer(self.stream, lineterminator="\n")
         self._writer.writerow(self.COLUMNS)
 
