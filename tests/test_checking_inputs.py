@@ -144,6 +144,12 @@ def test_no_input_at_all_is_an_error() -> None:
             assert "nothing to check" in str(error)
 
 
+def test_a_folder_without_text_is_an_error() -> None:
+    write({"d/x.py": "x = 1"})
+    with pytest.raises(UserError, match="d holds no text or Markdown files"):
+        check("d")
+
+
 def test_a_file_without_sentences_is_clean() -> None:
     write({"a.md": "```\nonly code\n```\n"})
     assert check("a.md").code == ExitCode.OK

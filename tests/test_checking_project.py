@@ -164,12 +164,13 @@ def test_settings_of_the_user_do_not_change_what_git_tells(
 def test_without_a_repository_or_such_a_commit_nothing_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     write({"a.md": "This is wrong.\n"})
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(Path.cwd().parent))
-    result = check("a.md", since="HEAD")
-    assert result.code == 2 and "in no git repository" in result.notes[0]
+    with pytest.raises(UserError, match=r"a\.md is in no git repository"):
+        check(".", since="HEAD")
     git("init")
     for reference in ("nothing", "--output=x"):
-        result = check("a.md", since=reference)
-        assert result.code == 2 and f"no commit '{reference}'" in result.notes[0]
+        with pytest.raises(UserError, match=f"no commit '{reference}'"):
+            check("a.md", since=reference)
     assert not Path("x").exists()
     monkeypatch.setenv("PATH", "")
-    assert "git is not installed" in check("a.md", since="HEAD").notes[0]
+    with pytest.raises(UserError, match="git is not installed"):
+        check("a.md", since="HEAD")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import BinaryIO
 
-from bioforge.checking.changes import Changes, touched
+from bioforge.checking.changes import touched
 from bioforge.checking.inputs import Problem, Source, sentences_of
 from bioforge.checking.marking import Mark, marks
 from bioforge.checking.sentence import Sentence
@@ -52,17 +53,18 @@ def to_check(
     tally: Tally,
     *,
     ignored: Callable[[str], bool] | None = None,
-    changes: Changes | None = None,
+    changed: Mapping[Path, list[range] | None] | None = None,
     stdin: Callable[[], BinaryIO],
 ) -> Iterator[tuple[Source, Sentence]]:
-    """Every sentence that is to be judged; what cannot be read is noted in `tally`, and the rest goes on."""
+    """Every sentence that is to be judged; what cannot be read is noted in `tally`, and the rest goes on.
+
+    Of files only what touches the lines that `changed` has for them, if it is given.
+    """
     for source in sources:
         try:
-            changed = changes.lines(source.path) if changes and source.path else None
-            if changed == []:
-                continue
+            lines = changed[source.path] if changed and source.path else None
             for sentence in sentences_of(source, stdin):
-                here = touched(sentence.start.line, sentence.end.line, changed)
+                here = touched(sentence.start.line, sentence.end.line, lines)
                 if here and not (ignored and ignored(sentence.text)):
                     yield source, sentence
         except UserError as error:

@@ -66,7 +66,10 @@ def expand(
             name = Path(stdin_name).as_posix() if stdin_name else "stdin"
             sources["-"] = Source(name, _kind(Path(stdin_name), lines))
         elif os.path.isdir(item):  # noqa: PTH112 – Path.is_dir raises for long sentences
-            for path in _files_in(Path(item)):
+            files = _files_in(Path(item))
+            if not files:
+                problems.append(Problem(item, f"{item} holds no text or Markdown files"))
+            for path in files:
                 if not (excluded and excluded(path)):
                     sources.setdefault(
                         str(path), Source(path.as_posix(), _kind(path, lines), path, found=True)

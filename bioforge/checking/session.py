@@ -12,7 +12,7 @@ from rich.console import Console
 from bioforge.checking.changes import Changes
 from bioforge.checking.checker import Outcome, Tally, outcomes, to_check
 from bioforge.checking.config import FORMATS, read_config
-from bioforge.checking.inputs import Inputs, expand
+from bioforge.checking.inputs import Inputs, Source, expand
 from bioforge.checking.limits import FailOn
 from bioforge.checking.progress import Progress
 from bioforge.checking.reports import Report
@@ -86,15 +86,11 @@ class Session:
         tally = Tally(problems=list(inputs.problems))
         if not inputs.sources and len(tally.problems) == 1 and self.format == "text":
             raise UserError(tally.problems[0].message)
-        changes = None if self.request.since is None else Changes(self.request.since)
-        sentences = to_check(
-            inputs.sources,
-            tally,
-            ignored=self.config.ignores(),
-            changes=changes,
-            stdin=self.streams.stdin,
-        )
-        if inputs.sources:
+        sources, changed = self._changed(inputs.sources)
+        if sources:
+            sentences = to_check(
+                sources, tally, ignored=self.config.ignores(), changed=changed, stdin=self.streams.stdin
+            )
             judge = self.judge()
             threshold = self._threshold(judge)
             report = self._report(judge.info.name, threshold)
@@ -106,6 +102,14 @@ class Session:
         self._write(found, report, tally)
         report.end(tally)
         return self._ended(tally)
+
+    def _changed(self, sources: list[Source]) -> tuple[list[Source], dict[Path, list[range] | None] | None]:
+        """Sources in which something changed, and their changed lines; all of them where that was not asked."""
+        if self.request.since is None:
+            return sources, None
+        changes = Changes(self.request.since)
+        lines = {source.path: changes.lines(source.path) for source in sources if source.path}
+        return [source for source in sources if source.path is None or lines[source.path] != []], lines
 
     def judge(self) -> Judge:
         """Raises UserError where there is no such judge, or the model is none."""
@@ -175,6 +179,8 @@ class Session:
             self.streams.note(
                 f"{tally.findings:,} of {tally.sentences:,} unacceptable ({self._judge.info.name}, acceptable from {cut:.2f} on)"
             )
+        elif not tally.problems:
+            self.streams.note("nothing to check: no file has changed, or all are excluded")
         if tally.problems:
             return ExitCode.USAGE
         if self.request.exit_zero or not self.fail_on.reached(tally.findings, tally.sentences):
