@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from bioforge.checking.checker import Tally
 from bioforge.checking.inputs import expand
 from bioforge.checking.limits import FailOn
+from bioforge.checking.progress import Progress
 from bioforge.checking.session import Request, Session, Streams
 from bioforge.errors import ExitCode, UserError
 from tests.checking import FakeJudge, check
@@ -121,6 +123,10 @@ def test_a_named_file_that_is_no_text_is_an_error_of_one_line(name: str) -> None
     (said,) = [line for line in result.notes if line.startswith("bioforge: ")]
     assert name in said and "\n" not in said and len(said) < 200
     assert result.judge.asked == ["This one is fine."]
+    try:
+        assert [line.startswith("bioforge: ") for line in check(name).notes] == [True]
+    except UserError as error:
+        assert "no such file" in str(error)
 
 
 def test_in_a_folder_what_is_no_text_is_passed_over_and_said() -> None:
@@ -234,3 +240,22 @@ def test_memory_does_not_grow_with_what_is_checked(format: str) -> None:
 
     # Both are beyond what is held at once.
     assert peak(12_000) < 1.1 * peak(4_000)
+
+
+def test_progress_shows_after_a_while_and_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([10.0, 11.0, 13.0, 13.1, 14.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    progress = Progress(stream)
+    tally = Tally(sentences=6000, findings=3)
+    progress(tally)
+    progress(tally)
+    progress.clear()
+    assert stream.getvalue() == ""
+    progress(tally)
+    assert stream.getvalue().endswith("6,000 sentences, 3 unacceptable, 2,000 a second")
+    shown = stream.getvalue()
+    progress(tally)
+    assert stream.getvalue() == shown
+    progress.clear()
+    assert stream.getvalue() == shown + "\r\x1b[K"

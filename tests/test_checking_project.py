@@ -54,6 +54,7 @@ def test_files_and_sentences_are_exempt_by_the_configuration() -> None:
         }
     )
     assert check(".", "in/a.md", marks=False).judge.asked == ["Then figure 1 is wrong."]
+    assert check("-", stdin=b"Draft wrong.", stdin_name="drafts/deep/a.md").code == 0
 
 
 @pytest.mark.parametrize(

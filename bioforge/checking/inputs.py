@@ -64,7 +64,8 @@ def expand(
     for number, item in enumerate(inputs):
         if item == "-":
             name = Path(stdin_name).as_posix() if stdin_name else "stdin"
-            sources["-"] = Source(name, _kind(Path(stdin_name), lines))
+            if not (stdin_name and excluded and excluded(Path(stdin_name))):
+                sources["-"] = Source(name, _kind(Path(stdin_name), lines))
         elif os.path.isdir(item):  # noqa: PTH112 – Path.is_dir raises for long sentences
             files = _files_in(Path(item))
             if not files:

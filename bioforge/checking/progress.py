@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TextIO
 
@@ -17,11 +18,14 @@ class Progress:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._shown = False
-        self._began = self._last = time.monotonic()
+        self._began = self._last = math.inf
 
     def __call__(self, tally: Tally) -> None:
         """Show the counts, now and then."""
         now = time.monotonic()
+        if self._began == math.inf:
+            # Loading the judge does not count.
+            self._began = self._last = now
         if now - self._began > _AFTER and now - self._last > _EVERY:
             self._last = now
             rate = tally.sentences / (now - self._began)

@@ -174,7 +174,7 @@ class Session:
             self.streams.note(f"skipped: {item.message}")
         for item in tally.problems:
             self.streams.note(f"bioforge: {item.message}")
-        if self._judge is not None:
+        if self._judge is not None and (tally.sentences or not tally.problems):
             cut = self._threshold(self._judge)
             self.streams.note(
                 f"{tally.findings:,} of {tally.sentences:,} unacceptable ({self._judge.info.name}, acceptable from {cut:.2f} on)"

@@ -57,7 +57,7 @@ def check(
     """Judge whether sentences are acceptable English. Exit code 1: at least one is not.
 
     Comments exempt sentences: <!-- bioforge: ignore -->, or ignore-start and ignore-end. Options are kept for
-    a project in .bioforge.toml. See docs/check.md.
+    a project in .bioforge.toml.
     """
     from bioforge.checking.progress import Progress
     from bioforge.checking.session import Request, Session, Streams
