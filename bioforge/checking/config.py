@@ -59,11 +59,11 @@ def read_config(start: Path) -> Config:
     for folder in (start, *start.parents):
         own, shared = folder / OWN, folder / SHARED
         if own.is_file():
-            return _checked(own, _toml(own).get("check", {}), _toml(own), ("check",))
+            return _checked(own, _toml(own))
         if shared.is_file() and b"bioforge" in shared.read_bytes():
             table = _toml(shared).get("tool", {}).get("bioforge", {})
             if "check" in table:
-                return _checked(shared, table["check"], table, ("check",))
+                return _checked(shared, table)
     return Config()
 
 
@@ -78,10 +78,11 @@ def _toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _checked(path: Path, table: Any, around: dict[str, Any], tables: tuple[str, ...]) -> Config:
-    strangers = [key for key in around if key not in tables]
+def _checked(path: Path, around: dict[str, Any]) -> Config:
+    strangers = [key for key in around if key != "check"]
     if strangers:
-        raise UserError(f"{path}: unknown table or key '{strangers[0]}'; there is: [{tables[0]}]")
+        raise UserError(f"{path}: unknown table or key '{strangers[0]}'; there is: [check]")
+    table = around.get("check", {})
     if not isinstance(table, dict):
         raise UserError(f"{path}: 'check' is a table: write [check], and keys below it")
     rules: dict[str, tuple[Callable[[Any], bool], str]] = {

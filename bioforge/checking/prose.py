@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -15,7 +14,6 @@ LONGEST_LINE = 1_000_000
 """Characters; longer ones are data rather than prose."""
 _LONGEST_PARAGRAPH = 1000
 """Lines; a longer one is cut there, which only matters to the sentence it cuts."""
-_END = re.compile(r"\r\n|[\r\n]")
 
 
 def lines(stream: TextIO, where: str) -> Iterator[tuple[int, str]]:
