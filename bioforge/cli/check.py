@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from bioforge.cli.console import note, show_json, stdout
+from bioforge.cli.console import note, stdout
 from bioforge.cli.options import JsonFlag
-from bioforge.errors import ExitCode, UserError
 
-if TYPE_CHECKING:
-    from bioforge.judging.judge import Verdict
-
-EXAMPLE = 'Example: bioforge check "They drank the pub dry." "They drank the pub."'
+EXAMPLE = 'Example: bioforge check "They drank the pub dry." docs/ notes.md'
 
 
 def check(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SENTENCE|FILE|-", help="Sentences, or files with one a line; - reads stdin."),
+        typer.Argument(
+            metavar="SENTENCE|FILE|FOLDER|-",
+            help="Sentences, text and Markdown files, folders of them; - reads stdin.",
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="A judge you trained; the default one if left out.")
@@ -33,74 +28,60 @@ def check(
         float | None,
         typer.Option(min=0, max=1, help="Accept from this probability on; the model's own if left out."),
     ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", "-f", help="text, json, jsonl, csv, github or sarif.")
+    ] = None,
     as_json: JsonFlag = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="As text, also show the acceptable sentences of files.")
+    ] = False,
+    marks: Annotated[bool, typer.Option(help="Mark the words that hurt.")] = True,
+    lines: Annotated[bool, typer.Option("--lines", help="Take files as one sentence a line.")] = False,
+    stdin_name: Annotated[
+        str, typer.Option(metavar="FILE", help="What stdin is to be taken for, and named in reports.")
+    ] = "",
+    fail_on: Annotated[
+        str | None, typer.Option(metavar="N|N%|never", help="Exit code 1 from so many findings on [1].")
+    ] = None,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Exit code 0 whatever is found.")] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Of files, check only lines changed since the last commit.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(metavar="COMMIT", help="The same, compared with this commit or branch.")
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Check again whenever a file is saved; Ctrl-C ends it.")
+    ] = False,
 ) -> None:
-    """Judge whether sentences are acceptable English. Exit code 1: at least one is not."""
-    from bioforge.models import store
-    from bioforge.paths import home
+    """Judge whether sentences are acceptable English. Exit code 1: at least one is not.
 
-    sentences = list(_sentences(inputs or ["-"]))
-    if not sentences:
-        raise UserError("nothing to check: give sentences, a file, or text on stdin")
-    name = model or store.default_model(home(), "cola")
-    info = store.info(home(), name)
-    if info.task != "cola":
-        raise UserError(f"the model '{name}' is a writer; use it with: bioforge generate --model {name}")
-    from bioforge.judging.judge import open_judge
+    Comments exempt sentences: <!-- bioforge: ignore -->, or ignore-start and ignore-end. Options are kept for
+    a project in .bioforge.toml.
+    """
+    from bioforge.checking.progress import Progress
+    from bioforge.checking.session import Request, Session, Streams
 
-    judge = open_judge(store.folder(home(), name))
-    cut = judge.threshold if threshold is None else threshold
-    verdicts = list(judge.verdicts((sentence for sentence, _ in sentences), cut))
-    bad = sum(not verdict.acceptable for verdict in verdicts)
-    if as_json:
-        places = [{"file": place[0], "line": place[1]} if place else {} for _, place in sentences]
-        found = [{**place, **asdict(verdict)} for place, verdict in zip(places, verdicts, strict=True)]
-        show_json({"model": name, "threshold": cut, "verdicts": found})
-    else:
-        _print(sentences, verdicts)
-        note(f"{bad:,} of {len(verdicts):,} unacceptable ({name}, acceptable from {cut:.2f} on)")
-    for verdict in verdicts:
-        if verdict.truncated:
-            note(f"warning: only the first {info.max_length} tokens were read of: {verdict.sentence[:60]} …")
-    raise typer.Exit(ExitCode.FOUND if bad else ExitCode.OK)
+    request = Request(
+        inputs=inputs or ["-"],
+        model=model,
+        threshold=threshold,
+        format="json" if as_json else format,
+        fail_on=fail_on,
+        exit_zero=exit_zero,
+        lines=lines,
+        everything=everything,
+        marks=marks,
+        stdin_name=stdin_name,
+        since=since or ("HEAD" if changed else None),
+    )
+    if "-" in request.inputs and sys.stdin.isatty():
+        note("type sentences; end with Ctrl-D")
+    progress = Progress(sys.stderr) if sys.stderr.isatty() else None
+    streams = Streams(stdout(), note, lambda: sys.stdin.buffer, progress)
+    session = Session(request, streams)
+    if watch:
+        from bioforge.checking.watching import watch as watch_files
 
-
-Place = tuple[str, int] | None
-
-
-def _sentences(inputs: list[str]) -> Iterator[tuple[str, Place]]:
-    """Sentences with their file and line; an argument that names a file is read, any other is a sentence."""
-    for item in inputs:
-        if item == "-":
-            if sys.stdin.isatty():
-                note("type sentences, one a line; end with Ctrl-D")
-            yield from _lines(sys.stdin.buffer.read(), "stdin")
-        elif os.path.exists(item):  # noqa: PTH110 – Path.exists raises for long sentences
-            from bioforge.data.decode import read_bytes
-
-            yield from _lines(read_bytes(Path(item)), item)
-        elif item.strip():
-            if " " not in item.strip() and Path(item).suffix[1:]:
-                raise UserError(f"{item}: no such file")
-            yield item.strip(), None
-
-
-def _lines(raw: bytes, where: str) -> Iterator[tuple[str, Place]]:
-    from bioforge.data.decode import decode
-
-    if not raw.strip():
-        return
-    text, _ = decode(raw, where)
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield line.strip(), (where, number)
-
-
-def _print(sentences: list[tuple[str, Place]], verdicts: list[Verdict]) -> None:
-    from bioforge.reporting.scores import verdict_line
-
-    console = stdout()
-    for (sentence, place), verdict in zip(sentences, verdicts, strict=True):
-        where = f"{place[0]}:{place[1]}: " if place else ""
-        line = verdict_line(sentence, verdict.probability, verdict.acceptable, where)
-        console.print(line, soft_wrap=True)
+        raise typer.Exit(watch_files(session))
+    raise typer.Exit(session.run(session.expand()))

@@ -27,13 +27,18 @@ def split(text: str) -> list[Span]:
     whole = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     spans: list[Span] = []
     for start, end in _blocks(whole):
-        for found in get_sentence_boundaries("en", whole[start:end]):
-            piece = str(found["text"])
-            first = start + int(found["start_index"]) + len(piece) - len(piece.lstrip())
-            length = len(piece.strip())
-            if length:
-                spans.append((first, first + length))
+        spans += ((start + first, start + last) for first, last in sentences_within(whole[start:end]))
     return spans
+
+
+def sentences_within(block: str) -> Iterator[Span]:
+    """Where each sentence of one paragraph, heading or item starts and ends; `block` has no halves of characters."""
+    for found in get_sentence_boundaries("en", block):
+        piece = str(found["text"])
+        first = int(found["start_index"]) + len(piece) - len(piece.lstrip())
+        length = len(piece.strip())
+        if length:
+            yield first, first + length
 
 
 def _blocks(text: str) -> Iterator[Span]:

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bioforge.checking.inputs import MARKDOWN
+from bioforge.checking.markdown import spans_of_markdown
 from bioforge.data.decode import decode, read_bytes
 from bioforge.errors import UserError
 from bioforge.files import human_size
@@ -59,24 +61,27 @@ def judge_text(context: Context, model: str, text: str) -> dict[str, Any]:
 
     Progress `{"judged": count, "of": count}`.
     """
+    return _judged(context, model, [(start, end, text[start:end]) for start, end in split(text)])
+
+
+def _judged(context: Context, model: str, sentences: list[tuple[int, int, str]]) -> dict[str, Any]:
     judge: Judge = _warm(context, "judge", model, open_judge)
-    spans = split(text)
     found: list[tuple[int, int, float, bool]] = []
-    for first in range(0, len(spans), _PART):
+    for first in range(0, len(sentences), _PART):
         if context.cancelled():
             break
-        part = spans[first : first + _PART]
-        verdicts = judge.verdicts(text[start:end] for start, end in part)
+        part = sentences[first : first + _PART]
+        verdicts = judge.verdicts(text for _, _, text in part)
         found += [
             (start, end, verdict.probability, verdict.truncated)
-            for (start, end), verdict in zip(part, verdicts, strict=True)
+            for (start, end, _), verdict in zip(part, verdicts, strict=True)
         ]
-        context.progress({"judged": len(found), "of": len(spans)})
+        context.progress({"judged": len(found), "of": len(sentences)})
     return {"threshold": judge.threshold, "sentences": found}
 
 
 def judge_file(context: Context, model: str, path: str) -> dict[str, Any]:
-    """As `judge_text`, of the text in a file, which comes with it as `text`.
+    """As `judge_text`, of the text in a file, which comes with it as `text`; of Markdown only what a reader reads.
 
     Raises UserError for a file that holds no text, or more than a screen is good for.
     """
@@ -86,6 +91,8 @@ def judge_file(context: Context, model: str, path: str) -> dict[str, Any]:
             f"{path} has {human_size(len(raw))}, and this takes {human_size(_LARGEST_FILE)}; use: bioforge check FILE"
         )
     text, _ = decode(raw, path)
+    if Path(path).suffix.lower() in MARKDOWN:
+        return {"text": text, **_judged(context, model, list(spans_of_markdown(text)))}
     return {"text": text, **judge_text(context, model, text)}
 
 

@@ -1,0 +1,1 @@
+"""Prose checked where it lies: files into sentences, sentences into findings, findings into reports."""

@@ -1,0 +1,103 @@
+"""Sources through the judge, in constant memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from bioforge.checking.changes import touched
+from bioforge.checking.inputs import Problem, Source, sentences_of
+from bioforge.checking.marking import Mark, marks
+from bioforge.checking.sentence import Sentence
+from bioforge.errors import UserError
+from bioforge.judging.judge import Judge
+
+_FIRST, _MOST = 32, 1024
+"""Sentences judged together: few at first, for an early answer, then more, for speed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    source: Source
+    sentence: Sentence
+    probability: float
+    """Of being acceptable, 0 to 1."""
+    acceptable: bool
+    truncated: bool
+    """Whether the sentence is longer than what the judge reads."""
+    marks: tuple[Mark, ...] = ()
+    """The words that hurt, most hurtful first; only of what is not acceptable."""
+
+
+@dataclass
+class Tally:
+    """What was seen so far."""
+
+    sentences: int = 0
+    findings: int = 0
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    skipped: list[Problem] = dataclasses.field(default_factory=list)
+    """Files met in a folder that hold no text."""
+
+    def count(self, outcome: Outcome) -> None:
+        self.sentences += 1
+        self.findings += not outcome.acceptable
+
+
+def to_check(
+    sources: Iterable[Source],
+    tally: Tally,
+    *,
+    ignored: Callable[[str], bool] | None = None,
+    changed: Mapping[Path, list[range] | None] | None = None,
+    stdin: Callable[[], BinaryIO],
+) -> Iterator[tuple[Source, Sentence]]:
+    """Every sentence that is to be judged; what cannot be read is noted in `tally`, and the rest goes on.
+
+    Of files only what touches the lines that `changed` has for them, if it is given.
+    """
+    for source in sources:
+        try:
+            lines = changed[source.path] if changed and source.path else None
+            for sentence in sentences_of(source, stdin):
+                here = touched(sentence.start.line, sentence.end.line, lines)
+                if here and not (ignored and ignored(sentence.text)):
+                    yield source, sentence
+        except UserError as error:
+            problem = Problem(source.name, str(error))
+            (tally.skipped if source.found else tally.problems).append(problem)
+
+
+def outcomes(
+    sentences: Iterable[tuple[Source, Sentence]], judge: Judge, threshold: float, *, marked: bool = True
+) -> Iterator[Outcome]:
+    """What the judge says of each, in order."""
+    stream = iter(sentences)
+    size = _FIRST
+    while chunk := list(islice(stream, size)):
+        probabilities, truncated = judge.probabilities([sentence.text for _, sentence in chunk], threshold)
+        found = [
+            Outcome(source, sentence, probability, probability >= threshold, cut)
+            for (source, sentence), probability, cut in zip(chunk, probabilities, truncated, strict=True)
+        ]
+        yield from _marked(found, judge) if marked else found
+        size = min(_MOST, 2 * size)
+
+
+def _marked(found: Sequence[Outcome], judge: Judge) -> Iterator[Outcome]:
+    refused = [outcome for outcome in found if not outcome.acceptable]
+    words = iter(
+        marks(
+            judge,
+            [outcome.sentence.text for outcome in refused],
+            [outcome.probability for outcome in refused],
+        )
+        if refused
+        else ()
+    )
+    for outcome in found:
+        yield outcome if outcome.acceptable else dataclasses.replace(outcome, marks=next(words))
