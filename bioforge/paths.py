@@ -45,6 +45,11 @@ class Home:
         return self.cache / "tokens"
 
     @property
+    def copies(self) -> Path:
+        """Where each stretch of words occurs in data sets, by their fingerprints; made anew where missing."""
+        return self.cache / "copies"
+
+    @property
     def downloads(self) -> Path:
         return self.cache / "downloads"
 
