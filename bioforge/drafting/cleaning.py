@@ -10,8 +10,8 @@ from bioforge.drafting.words import words_of
 from bioforge.judging.sentences import split
 
 _END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
-_NEXT = " The"
-"""Begins another sentence, so that the one before it is seen to end, or not to, as after `Dr.`"""
+_NEXT = " Xavier"
+"""Begins another sentence as a name does, so that the one before it is seen to end, or not to, as after `Dr.`"""
 _MARKUP = re.compile(
     r"</?[A-Za-z][^>\n]*>|\[\[|\]\]|\{\{|\}\}|&(?:[a-z]{2,8}|#\d{1,6});|={2,}|\*\*|__|```|https?://|www\.|\ufffd"
 )
@@ -110,7 +110,7 @@ def clean(text: str, given: int, length: Length = Length()) -> Cleaned:
     kept = text
     if loop is not None:
         flaws.append("repeats itself")
-        kept = text[: max(loop, given)].rstrip()
+        kept = text[: max(len(text[:loop].rstrip()), given)]
     ends = sentence_ends(kept)
     fitting = [
         end
@@ -119,8 +119,10 @@ def clean(text: str, given: int, length: Length = Length()) -> Cleaned:
         and (length.most_words is None or len(kept[:end].split()) <= length.most_words)
         and (length.sentences is None or number <= length.sentences)
     ]
-    if fitting:
-        kept = kept[: fitting[-1]]
+    # What follows an abbreviation can make it look like an end; without that, it is none.
+    whole = [end for end in fitting if sentence_ends(kept[:end])[-1:] == [end]]
+    if whole:
+        kept = kept[: whole[-1]]
     else:
         flaws.append("no whole sentence")
     if _MARKUP.search(kept, given):

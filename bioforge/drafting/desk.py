@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bioforge.drafting.cleaning import Length, clean, loop_start
+from bioforge.drafting.cleaning import clean, loop_start
 from bioforge.drafting.copies import Copies
 from bioforge.drafting.draft import Draft, Outcome
 from bioforge.drafting.order import Order, banned_pattern
@@ -16,6 +16,7 @@ from bioforge.generation.drawing import OnText
 from bioforge.generation.sampling import following
 from bioforge.generation.writer import Text, Writer
 from bioforge.judging.judge import Judge
+from bioforge.judging.sentences import split
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,10 @@ class Settling:
 
     def grow(self, more: str) -> None:
         self._text += more
-        # What still grows may prove to be no whole sentence, and the last whole one to be a repetition.
-        if more.strip():
-            result = clean(self._text, len(self._prompt), Length())
+        # The last sentence still grows; of those before it, none is shown that says one before it again.
+        spans = split(self._text)[:-1]
+        if spans and spans[-1][1] > len(self._prompt):
+            result = clean(self._text[: spans[-1][1]], len(self._prompt))
             if "no whole sentence" not in result.flaws:
                 self._say(result.text)
 
