@@ -95,7 +95,7 @@ def test_copies_are_those_a_comparison_of_all_words_finds(
 
 def made(folder: Path, texts: list[str]) -> Copies:
     make(folder, [Row(text, number) for number, text in enumerate(texts, 1)], lambda _: None)
-    copies = module._open(folder) if (folder / "about.json").exists() else None
+    copies = module.open_made(folder)
     assert copies is not None
     return copies
 

@@ -112,13 +112,13 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
     folder = _folder(home, info)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        found = _open(folder)
+        found = open_made(folder)
         if found is None:
             remove_unfinished(folder.parent, folder.name)
             remove_folder(folder)
             with new_folder(folder) as staging:
                 make(staging, train_and_validation(data, *split)[0], say)
-            found = _open(folder)
+            found = open_made(folder)
         if found is None:
             raise UserError(f"{folder} was changed or removed while it was made; try again")
         return found
@@ -178,7 +178,7 @@ def _flush(part: array[int], numbers: BinaryIO, suffixes: BinaryIO) -> int:
     return len(values)
 
 
-def _open(folder: Path) -> Copies | None:
+def open_made(folder: Path) -> Copies | None:
     """None where the files are not there, or not as they were written."""
     try:
         about = read_json(folder / _ABOUT)

@@ -52,8 +52,10 @@ class Desk:
                 for at in wanting
             ]
             places = [at for at, count in zip(wanting, counts, strict=True) for _ in range(count)]
-            if order.rounds > 1 and (order.demands or self.judge):
-                say(f"round {number} of at most {order.rounds if order.demands else 1}: {len(places)} drafts")
+            if order.demands:
+                say(f"round {number} of at most {order.rounds}: drawing {len(places):,} drafts")
+            elif self.judge:
+                say(f"drawing {len(places):,} drafts")
             drawn = self._round(order, places, used, on_text if number == 1 else None, should_stop)
             used += len(places)
             for at, draft in zip(places, drawn, strict=True):
