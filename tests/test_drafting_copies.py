@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -217,4 +216,4 @@ def test_a_writer_s_memory_is_told_beside_texts_it_never_saw(
 def test_held_out_texts_are_cut_to_the_words_of_samples() -> None:
     rows = [Row("a b, c d e f.", 1), Row("g", 2), Row("h i j", 3)]
     assert cut_alike(rows, ["x y z", "x", ""]) == ["a b, c", "g", ""]
-    assert all(one != other for one, other in pairwise(cut_alike(rows, ["x y"] * 3)))
+    assert cut_alike(rows, ["x y"]) == ["a b"]

@@ -122,6 +122,15 @@ def test_the_best_drafts_are_kept_and_say_why() -> None:
     assert outcome.rounds == 1 and len(outcome.drafts) == 3
 
 
+def test_a_text_drawn_twice_is_kept_once_and_the_other_place_said_to_be_empty() -> None:
+    asked = order(2, is_judged=True, drafts=4)
+    (outcome,) = Desk(Scripted(["The same text."]), ByLength()).write(asked)
+    assert [(draft.seed, draft.place, draft.of) for draft in outcome.texts] == [(0, 1, 4)]
+    assert "1 of 2 texts" in shortfall(outcome, asked) and "3 say the same as another" in shortfall(
+        outcome, asked
+    )
+
+
 def test_one_weak_sentence_costs_more_than_its_share_and_the_prompts_own_do_not_count() -> None:
     long, weak = "x" * 79 + ".", "No way out."
     prompt = "Up. "

@@ -25,7 +25,7 @@ _RANKED, _STEERED, _FILES = "Ranked and original", "Steered", "From files, into 
 def generate(
     prompts: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PROMPT]...", help="What texts start with; nothing: the model begins."),
+        typer.Argument(metavar="PROMPT", help="What texts start with; nothing: the model begins."),
     ] = None,
     n: Annotated[int, typer.Option("--n", "-n", min=1, max=1000, help="How many texts a prompt.")] = 1,
     model: Annotated[

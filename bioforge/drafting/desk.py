@@ -69,10 +69,13 @@ class Desk:
         ]
 
     def _best(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """Those that miss nothing, with their places among all."""
+        """Those that miss nothing; where a judge chose, with their places among all, each text once."""
+        good = [draft for draft in drafts if not draft.misses]
         if self.judge:
-            drafts = [replace(draft, place=place) for place, draft in enumerate(ranked(drafts), 1)]
-        return [replace(draft, of=len(drafts)) for draft in drafts if not draft.misses]
+            places = {draft.seed: place for place, draft in enumerate(ranked(drafts), 1)}
+            once = {draft.text: draft for draft in reversed(ranked(good))}
+            good = [replace(draft, place=places[draft.seed]) for draft in ranked(list(once.values()))]
+        return [replace(draft, of=len(drafts)) for draft in good]
 
     def _round(
         self,

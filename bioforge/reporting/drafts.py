@@ -43,6 +43,8 @@ def shortfall(outcome: Outcome, order: Order) -> str:
     if len(outcome.texts) >= order.n:
         return ""
     missed = Counter(_kind(miss, order) for draft in outcome.drafts for miss in draft.misses)
+    again = sum(not draft.misses for draft in outcome.drafts) - len(outcome.texts)
+    missed.update({"say the same as another": again} if again else {})
     reasons = ", ".join(f"{number} {kind}" for kind, number in missed.most_common())
     whose = f" for '{one_line(outcome.prompt.text, 40)}'" if len(order.prompts) > 1 else ""
     scores = [draft.score for draft in outcome.drafts if draft.score is not None]
