@@ -50,6 +50,11 @@ class Home:
         return self.cache / "lessons"
 
     @property
+    def copies(self) -> Path:
+        """Where each stretch of words occurs in data sets, by their fingerprints; made anew where missing."""
+        return self.cache / "copies"
+
+    @property
     def downloads(self) -> Path:
         return self.cache / "downloads"
 

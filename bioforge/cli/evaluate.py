@@ -17,6 +17,10 @@ EXAMPLE = "Example: bioforge evaluate my-judge cola"
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of a model; see: bioforge models list")],
     data: Annotated[str, typer.Argument(metavar="DATA", help="Name of a data set; see: bioforge data list")],
+    samples: Annotated[
+        int,
+        typer.Option(min=0, max=1000, help="Writers: texts drawn to see what it says by heart; 0: none."),
+    ] = 32,
     as_json: JsonFlag = False,
 ) -> None:
     """Measure a model on data it was not trained on: MCC for judges, bits a byte for writers."""
@@ -47,12 +51,24 @@ def evaluate(
         for score in scores:
             show(*(Text(line) for line in judge_lines(asdict(score), judge.threshold)), "")
         return
+    from bioforge.evaluation.memory import memory_lines, memory_of
     from bioforge.evaluation.writer import evaluate_writer
     from bioforge.generation.writer import Writer
 
-    result = evaluate_writer(Writer.load(folder), info, loaded)
+    writer = Writer.load(folder)
+    result = evaluate_writer(writer, info, loaded)
+    memory, why_not = memory_of(home(), writer, info, samples, note) if samples else (None, "")
+    if why_not:
+        note(why_not)
     if as_json:
-        show_json({"model": model, "data": data, **asdict(result)})
+        show_json(
+            {
+                "model": model,
+                "data": data,
+                **asdict(result),
+                "memory": asdict(memory) if memory else None,
+            }
+        )
         return
     low, high = result.bits_per_byte_interval
     show(
@@ -61,6 +77,8 @@ def evaluate(
         f"  perplexity     {result.perplexity:.2f}",
         f"  bits per byte  {result.bits_per_byte:.4f}  (95 %: {low:.4f} to {high:.4f})",
     )
+    if memory:
+        show(*memory_lines(memory))
     if result.truncated:
         note(
             f"{result.truncated:,} texts are longer than the model's {info.max_length:,} tokens and were read so far"

@@ -251,7 +251,7 @@ def load(home: Home, name: str) -> DataSet:
 
 
 def remove(home: Home, name: str) -> None:
-    """Remove a data set, a damaged one too, and the tokens made of it.
+    """Remove a data set, a damaged one too, and what the cache made of it.
 
     Raises UserError where there is no such data set.
     """
@@ -259,5 +259,7 @@ def remove(home: Home, name: str) -> None:
     if not folder.is_dir():
         info(home, name)
     with contextlib.suppress(UserError, OSError):
-        remove_folder(home.tokens / info(home, name).fingerprint)
+        fingerprint = info(home, name).fingerprint
+        remove_folder(home.tokens / fingerprint)
+        remove_folder(home.copies / fingerprint)
     remove_folder(folder)

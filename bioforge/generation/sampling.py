@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 from bioforge.errors import UserError
 
-_SEEDS = 2**31
+SEEDS = 2**31
+"""Seeds are smaller than this."""
+
+
+def following(seed: int, places: int) -> int:
+    """The seed so many places after `seed`."""
+    return (seed + places) % SEEDS
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ CONTROLS = (
     Control("top_k", "top-k", 0, 1000, 50, True, "of the 0–1000 likeliest"),
     Control("top_p", "top-p", 0.01, 1, 0.95, False, "0.01–1 of what is likely"),
     Control("max_new_tokens", "tokens", 1, 1024, 200, True, "1–1024, no longer text"),
-    Control("seed", "seed", 0, _SEEDS - 1, None, True, "blank: drawn anew"),
+    Control("seed", "seed", 0, SEEDS - 1, None, True, "blank: drawn anew"),
 )
 
 
@@ -90,5 +96,5 @@ def read_order(typed: Mapping[str, str]) -> Order:
     values = {control.name: control.read(typed[control.name]) for control in CONTROLS}
     n, seed = values.pop("n"), values.pop("seed")
     assert n is not None
-    drawn = random.randrange(_SEEDS) if seed is None else seed
+    drawn = random.randrange(SEEDS) if seed is None else seed
     return Order(int(n), Sampling(**values), int(drawn))  # type: ignore[arg-type]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
-from transformers.generation.streamers import BaseStreamer
+from transformers import (
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    StoppingCriteriaList,
+)
 
 from bioforge.errors import UserError
+from bioforge.generation.drawing import Drawing, OnText, Stopping, Streamer, banned_tokens
+from bioforge.generation.drawing import decode as decode
 from bioforge.generation.sampling import Sampling as Sampling
+from bioforge.generation.sampling import following
 from bioforge.models.bases import length_limit
 from bioforge.models.loading import load_model, load_tokenizer
+
+_AT_ONCE = 32
+"""Texts drawn side by side; more are drawn after one another."""
 
 
 @dataclass(frozen=True)
@@ -25,50 +35,8 @@ class Text:
     """New tokens drawn, the end token included."""
     ended: bool
     """Whether the model ended the text itself, rather than the length limit."""
-
-
-OnText = Callable[[int, str], None]
-"""Called with the index of a text and what it grew by."""
-
-
-class _Stop(StoppingCriteria):
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        del scores
-        return torch.full((input_ids.shape[0],), self._asked(), dtype=torch.bool, device=input_ids.device)
-
-
-class _Streamer(BaseStreamer):
-    """Hands over texts as they settle: whole characters only, none taken back."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, n: int, on_text: OnText) -> None:
-        self._tokenizer = tokenizer
-        self._on_text = on_text
-        self._ids: list[list[int]] = [[] for _ in range(n)]
-        self._said = [0] * n
-
-    def put(self, value: torch.Tensor) -> None:
-        """The prompt comes first, then one token a text at each step."""
-        for index, ids in enumerate(value.reshape(len(self._ids), -1).tolist()):
-            self._ids[index] += ids
-            text = decode(self._tokenizer, self._ids[index])
-            if not text.endswith("\N{REPLACEMENT CHARACTER}"):
-                self._say(index, text)
-
-    def end(self) -> None:
-        for index, ids in enumerate(self._ids):
-            self._say(index, decode(self._tokenizer, ids))
-
-    def _say(self, index: int, text: str) -> None:
-        if len(text) > self._said[index]:
-            self._on_text(index, text[self._said[index] :])
-            self._said[index] = len(text)
-
-
-def decode(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> str:
-    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+    seed: int = 0
+    """With the prompt and the settings, all that decides the text."""
 
 
 def begin_token(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -94,65 +62,137 @@ def generate(
     on_text: OnText | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> list[Text]:
-    """`n` texts that start with `prompt`, drawn in one batch.
+    """`n` texts that start with `prompt`: the first from `seed`, the second from `seed + 1`, and so on.
 
-    The same model, arguments and `seed` give the same texts; torch's random state is left as it was.
-    `first` replaces the begin token. `on_text` receives the texts as they grow, side by side.
+    As `draw` in all else.
+    """
+    return draw(
+        model,
+        tokenizer,
+        [prompt] * n,
+        [following(seed, index) for index in range(n)],
+        sampling,
+        first=first,
+        on_text=on_text,
+        should_stop=should_stop,
+    )
 
-    Raises UserError where prompt and new tokens do not fit the model.
+
+def draw(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    sampling: Sampling,
+    *,
+    first: int | None = None,
+    banned: Sequence[str] = (),
+    no_repeat: int = 0,
+    on_text: OnText | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    enough: Callable[[str], bool] | None = None,
+) -> list[Text]:
+    """A text for each prompt and its seed, side by side.
+
+    The same model, prompt, settings and seed give the same text, whatever is drawn beside it; torch's random
+    state is not touched. `first` replaces the begin token. `banned` words are avoided in their usual spellings,
+    and no `no_repeat` tokens in a row come twice (0: they may). `on_text` receives the texts as they grow. A text
+    is stopped where `enough` says so of it.
+
+    Raises UserError where a prompt and new tokens do not fit the model.
     """
     start = begin_token(tokenizer) if first is None else first
-    end = tokenizer.eos_token_id
-    prompt_ids: Any = (
-        tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"] if prompt else []
-    )
-    ids = [start, *prompt_ids]
+    ids = [[start, *_encoded(tokenizer, prompt)] for prompt in prompts]
     limit = length_limit(model.config.to_dict())
-    room = limit - len(ids) if limit else sampling.max_new_tokens
-    if room < 1:
-        raise UserError(f"the prompt has {len(ids):,} tokens and the model takes {limit:,}; shorten it")
-    inputs = torch.tensor([ids] * n, device=model.device)
-    drawing: dict[str, Any] = {"do_sample": False}
-    if sampling.temperature > 0:
-        drawing = {
-            "do_sample": True,
-            "top_k": sampling.top_k,
-            "top_p": sampling.top_p,
-            "temperature": sampling.temperature,
-        }
+    rooms = [sampling.max_new_tokens if limit is None else limit - len(given) for given in ids]
+    if min(rooms) < 1:
+        longest = max(map(len, ids))
+        raise UserError(f"the prompt has {longest:,} tokens and the model takes {limit:,}; shorten it")
+    texts: dict[int, Text] = {}
+    # Those that have the same room: a short prompt beside a long one gets no less than it gets alone.
+    for room in sorted({min(room, sampling.max_new_tokens) for room in rooms}):
+        group = [at for at in range(len(ids)) if min(rooms[at], sampling.max_new_tokens) == room]
+        for begin in range(0, len(group), _AT_ONCE):
+            batch = group[begin : begin + _AT_ONCE]
+            if texts and should_stop and should_stop():
+                texts |= {at: Text(prompts[at], 0, False, seeds[at]) for at in batch}
+                continue
+            drawn = _draw_batch(
+                model,
+                tokenizer,
+                [ids[at] for at in batch],
+                [seeds[at] for at in batch],
+                replace(sampling, max_new_tokens=room),
+                banned_tokens(tokenizer, banned),
+                no_repeat,
+                _renumbered(on_text, batch) if on_text else None,
+                should_stop,
+                enough,
+            )
+            texts.update(zip(batch, drawn, strict=True))
+    return [texts[at] for at in range(len(ids))]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
+    if not prompt:
+        return []
+    ids: Any = tokenizer(prompt, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return list(ids)
+
+
+def _renumbered(on_text: OnText, batch: list[int]) -> OnText:
+    return lambda index, more: on_text(batch[index], more)
+
+
+def _draw_batch(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: list[list[int]],
+    seeds: list[int],
+    sampling: Sampling,
+    banned: list[list[int]],
+    no_repeat: int,
+    on_text: OnText | None,
+    should_stop: Callable[[], bool] | None,
+    enough: Callable[[str], bool] | None,
+) -> list[Text]:
+    end: Any = tokenizer.eos_token_id
+    padding = end if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    width = max(map(len, ids))
+    inputs = torch.tensor([[padding] * (width - len(given)) + given for given in ids], device=model.device)
+    attention = torch.tensor([[0] * (width - len(given)) + [1] * len(given) for given in ids])
+    stopping = Stopping(tokenizer, ids, width, should_stop, enough)
+    drawing = LogitsProcessorList([Drawing(sampling, seeds)] if sampling.temperature > 0 else [])
     was_training = model.training
     drawn_by: Any = model.generate
     model.eval()
-    devices = [model.device] if model.device.type == "cuda" else []
-    apple = torch.mps.get_rng_state() if model.device.type == "mps" else None
     try:
-        with torch.random.fork_rng(devices=devices), torch.inference_mode():
-            torch.manual_seed(seed)
+        with torch.inference_mode():
             output = drawn_by(
                 inputs,
-                attention_mask=torch.ones_like(inputs),
-                max_new_tokens=min(sampling.max_new_tokens, room),
+                attention_mask=attention.to(model.device),
+                max_new_tokens=sampling.max_new_tokens,
+                do_sample=False,
                 use_cache=True,
-                bos_token_id=start,
+                bos_token_id=ids[0][0],
                 eos_token_id=end,
-                pad_token_id=end if tokenizer.pad_token_id is None else tokenizer.pad_token_id,
-                streamer=_Streamer(tokenizer, n, on_text) if on_text else None,
-                stopping_criteria=StoppingCriteriaList([_Stop(should_stop)] if should_stop else []),
-                **drawing,
+                pad_token_id=padding,
+                bad_words_ids=banned or None,
+                no_repeat_ngram_size=no_repeat or None,
+                logits_processor=drawing,
+                streamer=Streamer(tokenizer, ids, on_text) if on_text else None,
+                stopping_criteria=StoppingCriteriaList([stopping]),
             )
     finally:
-        if apple is not None:
-            torch.mps.set_rng_state(apple)
         model.train(was_training)
-    return [_text(tokenizer, row.tolist(), len(ids), end) for row in output]
-
-
-def _text(tokenizer: PreTrainedTokenizerBase, ids: list[int], given: int, end: Any) -> Text:
-    drawn = ids[given:]
-    ended = end in drawn
-    if ended:
-        drawn = drawn[: drawn.index(end) + 1]
-    return Text(decode(tokenizer, ids[:given] + drawn), len(drawn), ended)
+    texts = []
+    for given, row, drawn, seed in zip(ids, output[:, width:].tolist(), stopping.drawn, seeds, strict=True):
+        new = row[:drawn]
+        ended = end in new
+        if ended:
+            new = new[: new.index(end) + 1]
+        texts.append(Text(decode(tokenizer, given + new), len(new), ended, seed))
+    return texts
 
 
 @dataclass(frozen=True)
@@ -179,4 +219,29 @@ class Writer:
     ) -> list[Text]:
         return generate(
             self.model, self.tokenizer, prompt, n, sampling, seed, on_text=on_text, should_stop=should_stop
+        )
+
+    def draw(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        sampling: Sampling,
+        *,
+        banned: Sequence[str] = (),
+        no_repeat: int = 0,
+        on_text: OnText | None = None,
+        should_stop: Callable[[], bool] | None = None,
+        enough: Callable[[str], bool] | None = None,
+    ) -> list[Text]:
+        return draw(
+            self.model,
+            self.tokenizer,
+            prompts,
+            seeds,
+            sampling,
+            banned=banned,
+            no_repeat=no_repeat,
+            on_text=on_text,
+            should_stop=should_stop,
+            enough=enough,
         )

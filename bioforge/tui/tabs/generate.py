@@ -232,7 +232,7 @@ class GenerateTab(Page):
             card.text,
             request.model,
             request.prompt,
-            request.order.seed,
+            card.seed,
             request.order.sampling,
         )
         card.keep()

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from bioforge.generation.sampling import Order
+from bioforge.generation.sampling import Order, following
 from bioforge.judging.checked import Checked
 from bioforge.reporting.text import count, safe
 from bioforge.reporting.verdicts import brief
@@ -40,14 +40,16 @@ class Draft(Static):
         self.is_writing = True
         self.checked: Checked | None = None
         self.is_kept = False
+        self.seed = following(request.order.seed, number - 1)
 
     def grow(self, more: str) -> None:
         """Take in more text; `redraw` shows it."""
         self.text += more
         self._grown = True
 
-    def finish(self, text: str, tokens: int, ended: bool) -> None:
+    def finish(self, text: str, tokens: int, ended: bool, seed: int | None = None) -> None:
         self.text = text
+        self.seed = self.seed if seed is None else seed
         self.is_writing = False
         self._is_whole = ended
         self.status = count(tokens, "token") + ("" if ended else ", cut at the length limit")
