@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -30,8 +31,11 @@ def make_run(
     return new_run(home, task, data, str(base), preset, words)
 
 
-def work(run: RunFolder) -> int:
-    """Do a run in this process, with the signal handlers put back afterwards."""
+def work(run: RunFolder, *, export: bool = False) -> int:
+    """Do a run in this process, with the signal handlers put back afterwards.
+
+    Exporting a judge takes seconds; only tests of that ask for it.
+    """
     from accelerate.state import AcceleratorState
 
     from bioforge.training.worker import main
@@ -40,8 +44,10 @@ def work(run: RunFolder) -> int:
     AcceleratorState._reset_state(reset_partial_state=True)
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    exporting = contextlib.nullcontext() if export else mock.patch("bioforge.training.worker._export")
     try:
-        return main([str(run.path)])
+        with exporting:
+            return main([str(run.path)])
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

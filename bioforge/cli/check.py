@@ -48,7 +48,7 @@ def check(
         raise UserError(f"the model '{name}' is a writer; use it with: bioforge generate --model {name}")
     from bioforge.judging.judge import open_judge
 
-    judge = open_judge(store.folder(home(), name))
+    judge = open_judge(store.folder(home(), name), note)
     cut = judge.threshold if threshold is None else threshold
     verdicts = list(judge.verdicts((sentence for sentence, _ in sentences), cut))
     bad = sum(not verdict.acceptable for verdict in verdicts)
