@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,6 +20,7 @@ from bioforge.data import bios, store
 from bioforge.data.store import DataInfo
 from bioforge.files import write_json
 from bioforge.models.catalog import Task
+from bioforge.models.store import INFO_FILE, ModelInfo
 from bioforge.paths import Home, assets
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.start import new_run
@@ -156,3 +158,32 @@ def forty_bios(home: Home) -> DataInfo:
     path = assets() / "dj_bios.csv"
     read = bios.read_bios(path)
     return store.add(home, "djs", "bios", list(store.rows_of_bios(read))[:40], path, read)
+
+
+def write_judge(base: Path, folder: Path, kind: str, seed: int = 0) -> Path:
+    """A judge of chance weights, far enough apart that sentences differ."""
+    import torch
+    import transformers
+
+    from bioforge.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(base)
+    sizes: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+        "num_labels": 2,
+        "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": 0.3,
+    }
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    getattr(transformers, f"{kind}ForSequenceClassification")(config).save_pretrained(folder)
+    for path in base.glob("*token*.json"):
+        shutil.copy(path, folder)
+    info = ModelInfo(kind, "cola", "", "", "", "", "", "", {}, {}, 0, 48, threshold=0.6, temperature=1.7)
+    write_json(folder / INFO_FILE, asdict(info))
+    return folder
