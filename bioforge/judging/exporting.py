@@ -46,7 +46,7 @@ def export_judge(folder: Path) -> Export:
     """Write the graph of the judge in `folder`; returns how well it agrees with torch.
 
     Where there can be none, or it disagrees, that is written down instead, lest it be tried in vain each time.
-    Raises UserError where `folder` holds no judge, and OSError where it cannot be written.
+    Raises UserError where `folder` holds no judge, OSError where it cannot be written, and MemoryError.
     """
     weights = dates_of(weights_of(folder))
     judge = TorchJudge(load_model(folder, "cola").eval(), load_tokenizer(folder), read_info(folder))
@@ -54,8 +54,8 @@ def export_judge(folder: Path) -> Export:
         graph = _graph_of(judge.model, folder)
         export = _compare(judge, graph, folder, weights)
         write_bytes(folder / GRAPH_FILE, graph)
-    except OSError:
-        raise
+    except (OSError, MemoryError):
+        raise  # another time there may be room
     except Exception as error:  # the exporter runs the model's own code, which raises what it likes
         export = Export(weights, problem=first_line(error))
         (folder / GRAPH_FILE).unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def export_once(folder: Path, say: Callable[[str], None] | None = None) -> None:
         return
     if say:
         say("getting the judge ready for quick answers; this is done once")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, MemoryError):
         export_judge(folder)
 
 
