@@ -23,6 +23,7 @@ lint: .venv/.dev
 
 bench: .venv/.runtime
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.cold
 	$(BIN)/python -m bench.survival
 	$(BIN)/python -m bench.scale
 

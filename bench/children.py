@@ -64,6 +64,28 @@ def ask(module: str, name: str, job: dict[str, Any]) -> tuple[dict[str, Any], in
     return json.loads(answer.splitlines()[-1]), memory
 
 
+@dataclass(frozen=True)
+class Timed:
+    wall: float
+    """Seconds by the clock."""
+    processor: float
+    """Seconds of the processor, the system's included."""
+    memory: int
+    """Peak resident memory, in bytes."""
+
+
+def timed(command: list[str], environment: dict[str, str]) -> Timed:
+    """A command from its start to its end, its output thrown away."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1):  # 1: the sentence was found unacceptable
+        raise RuntimeError(f"{' '.join(command)} ended with status {process.returncode}")
+    return Timed(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT)
+
+
 def _end(process: subprocess.Popen[Any]) -> tuple[int, int]:
     """Wait for a child; its status and peak resident memory in bytes."""
     _, status, usage = os.wait4(process.pid, 0)

@@ -15,7 +15,7 @@ import psutil
 from bioforge.files import write_text
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
-_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
+_LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers", "onnxruntime")
 
 
 def replace_section(page: str, name: str, text: str) -> str:

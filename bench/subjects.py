@@ -1,6 +1,6 @@
 """What is measured on: real texts beside or inside the checkout, and models of the real shapes.
 
-    python -m bench.subjects gpt2|bert|small FOLDER [BASE]     write such a model with random weights
+    python -m bench.subjects gpt2|bert|judge|small FOLDER [BASE]     write such a model with random weights
 
 Random weights compute as fast as trained ones.
 """
@@ -28,6 +28,8 @@ SHARED = _BESIDE if _BESIDE.is_dir() else _INSIDE
 """Data that may be run on and not given away lie beside the checkout; without them the bundled data serve."""
 WINDOW = 50
 """Batches that both our plan and `transformers.Trainer` sort by length together."""
+
+_MINILM = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 12, "intermediate_size": 1536}
 
 
 def biographies() -> tuple[list[str], str]:
@@ -99,7 +101,7 @@ def typical(lengths: Sequence[int], batch_size: int, batches: int, seed: int) ->
 def write_base(kind: str, folder: Path) -> Path:
     """A base of the shape `kind`, written by a process of its own: the caller stays without torch."""
     encoder = None
-    if kind == "bert":
+    if kind in ("bert", "judge"):
         from bioforge.models.pull import pull
 
         try:
@@ -127,15 +129,16 @@ def _write(kind: str, folder: Path, encoder: Path | None) -> None:
     folder.mkdir(parents=True)
     torch.manual_seed(0)
     model: Any
-    if kind == "bert":
+    if kind in ("bert", "judge"):
         _wordpiece(folder, encoder)
-        model = BertForSequenceClassification(BertConfig())  # two labels
+        shape: dict[str, Any] = _MINILM if kind == "judge" else {}
+        model = BertForSequenceClassification(BertConfig(**shape))  # two labels
         # A trained judge is sure of most sentences, and ours looks twice at those it is not sure of.
         model.classifier.weight.data *= 20
         model.classifier.bias.data[1] += 3
     else:
         _bpe(folder)
-        shape: dict[str, Any] = {"n_layer": 2, "n_embd": 64, "n_head": 2} if kind == "small" else {}
+        shape = {"n_layer": 2, "n_embd": 64, "n_head": 2} if kind == "small" else {}
         model = GPT2LMHeadModel(GPT2Config(**shape))
     model.save_pretrained(folder)
 

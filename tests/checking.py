@@ -23,11 +23,7 @@ class FakeJudge(Judge):
     asked: list[str] = field(default_factory=list)
     remember: bool = True
 
-    def probabilities(
-        self,
-        sentences: Sequence[str],
-        threshold: float | None = None,
-    ) -> tuple[list[float], list[bool]]:
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
         if self.remember:
             self.asked += sentences
         found = [0.9 / (1 + 8 * sentence.lower().count("wrong")) for sentence in sentences]

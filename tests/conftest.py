@@ -18,7 +18,7 @@ import pytest
 from bioforge.data import cola, store
 from bioforge.data.store import DataInfo
 from bioforge.paths import Home, assets
-from tests.helpers import forty_bios, write_tiny_gpt2
+from tests.helpers import forty_bios, write_judge, write_tiny_gpt2
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -80,6 +80,16 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=128,
     )
     BertForMaskedLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judge of chance weights with its graph."""
+    from bioforge.judging.exporting import export_judge
+
+    folder = write_judge(tiny_bert, tmp_path_factory.mktemp("judges") / "Bert", "Bert")
+    export_judge(folder)
     return folder
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,6 +20,7 @@ from bioforge.data import bios, store
 from bioforge.data.store import DataInfo
 from bioforge.files import write_json
 from bioforge.models.catalog import Task
+from bioforge.models.store import INFO_FILE, ModelInfo
 from bioforge.paths import Home, assets
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.start import new_run
@@ -30,8 +33,11 @@ def make_run(
     return new_run(home, task, data, str(base), preset, words)
 
 
-def work(run: RunFolder) -> int:
-    """Do a run in this process, with the signal handlers put back afterwards."""
+def work(run: RunFolder, *, export: bool = False) -> int:
+    """Do a run in this process, with the signal handlers put back afterwards.
+
+    Exporting a judge takes seconds; only tests of that ask for it.
+    """
     from accelerate.state import AcceleratorState
 
     from bioforge.training.worker import main
@@ -40,8 +46,10 @@ def work(run: RunFolder) -> int:
     AcceleratorState._reset_state(reset_partial_state=True)
     names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    exporting = contextlib.nullcontext() if export else mock.patch("bioforge.training.worker._export")
     try:
-        return main([str(run.path)])
+        with exporting:
+            return main([str(run.path)])
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
@@ -150,3 +158,32 @@ def forty_bios(home: Home) -> DataInfo:
     path = assets() / "dj_bios.csv"
     read = bios.read_bios(path)
     return store.add(home, "djs", "bios", list(store.rows_of_bios(read))[:40], path, read)
+
+
+def write_judge(base: Path, folder: Path, kind: str, seed: int = 0) -> Path:
+    """A judge of chance weights, far enough apart that sentences differ."""
+    import torch
+    import transformers
+
+    from bioforge.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(base)
+    sizes: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 128,
+        "num_labels": 2,
+        "pad_token_id": tokenizer.pad_token_id,
+        "initializer_range": 0.3,
+    }
+    torch.manual_seed(seed)
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    getattr(transformers, f"{kind}ForSequenceClassification")(config).save_pretrained(folder)
+    for path in base.glob("*token*.json"):
+        shutil.copy(path, folder)
+    info = ModelInfo(kind, "cola", "", "", "", "", "", "", {}, {}, 0, 48, threshold=0.6, temperature=1.7)
+    write_json(folder / INFO_FILE, asdict(info))
+    return folder

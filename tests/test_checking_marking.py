@@ -18,9 +18,7 @@ class Rules(FakeJudge):
         super().__init__()
         self.rule = rule
 
-    def probabilities(
-        self, sentences: Sequence[str], threshold: float | None = None
-    ) -> tuple[list[float], list[bool]]:
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
         return [self.rule(sentence) for sentence in sentences], [False] * len(sentences)
 
 

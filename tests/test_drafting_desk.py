@@ -46,9 +46,7 @@ class Scripted(Writer):
 class ByLength(Judge):
     """The longer a sentence, the better, up to a hundred characters."""
 
-    def probabilities(
-        self, sentences: Sequence[str], threshold: float | None = None
-    ) -> tuple[list[float], list[bool]]:
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
         del threshold
         return [min(1.0, len(sentence) / 100) for sentence in sentences], [False] * len(sentences)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from bioforge.paths import Home
 
 HEAVY = {
     "torch",
@@ -53,6 +57,21 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     code, loaded = json.loads(result.stderr.splitlines()[-1])
     assert code == 0
     assert HEAVY & set(loaded) == set()
+
+
+def test_a_few_sentences_are_judged_without_torch(exported_bert: Path, home: Home) -> None:
+    shutil.copytree(exported_bert, home.models / "bert")
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(["check", "They drank the pub dry.", "Me go."])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    code, loaded = json.loads(result.stderr.splitlines()[-1])
+    assert code in (0, 1) and "acceptable" in result.stdout
+    assert {"onnxruntime", "tokenizers"} <= set(loaded)
+    assert (HEAVY | {"onnx", "huggingface_hub"}) & set(loaded) == {"numpy"}
 
 
 FIRST_PAINT = """

@@ -115,7 +115,6 @@ class Session:
         """Raises UserError where there is no such judge, or the model is none."""
         if self._judge is None:
             from bioforge.judging.judge import open_judge
-            from bioforge.judging.labels import check_labels
             from bioforge.models import store
 
             name = self.request.model or self.config.model or store.default_model(home(), "cola")
@@ -124,9 +123,7 @@ class Session:
                 raise UserError(
                     f"the model '{name}' is a writer; use it with: bioforge generate --model {name}"
                 )
-            folder = store.folder(home(), name)
-            check_labels(folder)
-            self._judge = open_judge(folder)
+            self._judge = open_judge(store.folder(home(), name), self.streams.note)
         return self._judge
 
     def _threshold(self, judge: Judge) -> float:

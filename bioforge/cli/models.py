@@ -167,10 +167,12 @@ def show_model(
 ) -> None:
     """Where a model came from, its metrics, parameter table, files and sizes."""
     from bioforge.files import human_size
+    from bioforge.judging.export import read_export
     from bioforge.models import store
     from bioforge.models.bases import resolve
     from bioforge.models.parameters import tabulate
     from bioforge.paths import home
+    from bioforge.reporting.scores import export_line
     from bioforge.reporting.tables import parameter_lines
     from bioforge.reporting.text import metric
 
@@ -187,6 +189,8 @@ def show_model(
         facts += [f"  {key}: {metric(key, value)}" for key, value in info.metrics.items()]
         if info.threshold is not None:
             facts.append(f"  acceptable from a probability of {info.threshold:.2f}")
+        if info.task == "cola":
+            facts.append(f"  quick answers: {export_line(read_export(folder))}")
     else:
         from bioforge.models.inspection import parameters_of_base
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from bioforge.errors import UserError
+from bioforge.judging.labels import check_labels
 from bioforge.models.store import ModelInfo
 
 _READ_AHEAD = 4096
 """Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+"""Halves of characters have no UTF-8 form, and tokenizers refuse them."""
+_MANY = 512
+"""Sentences that take longer without torch than torch takes to load."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,9 @@ class Judge(ABC):
         return 0.5 if self.info.threshold is None else self.info.threshold
 
     @abstractmethod
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+        """As `probabilities`, of sentences that have a UTF-8 form."""
+
     def probabilities(
         self, sentences: Sequence[str], threshold: float | None = None
     ) -> tuple[list[float], list[bool]]:
@@ -41,6 +53,8 @@ class Judge(ABC):
 
         Those near `threshold`, the judge's own if None, are computed with more care.
         """
+        whole = [_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", sentence) for sentence in sentences]
+        return self.compute(whole, self.threshold if threshold is None else threshold)
 
     def verdicts(self, sentences: Iterable[str], threshold: float | None = None) -> Iterator[Verdict]:
         """One verdict a sentence, in order, in constant memory."""
@@ -52,11 +66,42 @@ class Judge(ABC):
                 yield Verdict(sentence, probability, probability >= cut, cut_short)
 
 
-def open_judge(folder: Path) -> Judge:
-    """The judge in a model's folder, ready to judge.
+def open_judge(folder: Path, say: Callable[[str], None] | None = None) -> Judge:
+    """The judge in a model's folder, ready to judge; `say` is told why it takes long, should it.
 
     Raises UserError where the folder holds no judge.
     """
+    check_labels(folder)
+    # The exported form saves the seconds that loading torch takes. Where torch is loaded already, there is nothing
+    # to save; and where sentences are many, torch is worth the wait. Both give the same verdicts.
+    if "torch" in sys.modules:
+        return _open_torch(folder)
+    with contextlib.suppress(UserError):
+        return _QuickJudge(folder)
+    from bioforge.judging.exporting import export_once
+
+    export_once(folder, say)
+    return _open_torch(folder)
+
+
+def _open_torch(folder: Path) -> Judge:
     from bioforge.judging.torch_judge import TorchJudge
 
     return TorchJudge.load(folder)
+
+
+class _QuickJudge(Judge):
+    """Answers a few sentences at once; when there are many it turns to torch, and stays with it."""
+
+    def __init__(self, folder: Path) -> None:
+        from bioforge.judging.exported import ExportedJudge
+
+        self._folder = folder
+        self._judge: Judge = ExportedJudge.load(folder)
+        self._is_torch = False
+        self.info = self._judge.info
+
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+        if len(sentences) > _MANY and not self._is_torch:
+            self._judge, self._is_torch = _open_torch(self._folder), True
+        return self._judge.compute(sentences, threshold)

@@ -37,12 +37,10 @@ class TorchJudge(Judge):
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.to(device), load_tokenizer(folder), info)
 
-    def probabilities(
-        self, sentences: Sequence[str], threshold: float | None = None
-    ) -> tuple[list[float], list[bool]]:
-        cut = self.threshold if threshold is None else threshold
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+        info = self.info
         return probabilities_of(
-            self.model, self.tokenizer, sentences, self.info.max_length, cut, self.info.temperature
+            self.model, self.tokenizer, sentences, info.max_length, threshold, info.temperature
         )
 
 

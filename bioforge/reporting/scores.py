@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.text import Text
 
+from bioforge.judging.export import Export
 from bioforge.reporting.text import safe
 
 _HALF_WIDTH = 20
@@ -14,6 +15,19 @@ _HALF_WIDTH = 20
 def verdict_line(sentence: str, probability: float, acceptable: bool, where: str = "") -> Text:
     word, style = ("acceptable  ", "green") if acceptable else ("unacceptable", "bold red")
     return Text.assemble((word, style), f"  {probability:.2f}  {where}{safe(sentence)}")
+
+
+def export_line(export: Export | None) -> str:
+    """How a judge's exported form agrees with torch, or why there is none."""
+    if export is None:
+        return "not made yet; the next `bioforge check` will"
+    if export.problem:
+        return f"none, it starts slowly ({export.problem})"
+    share = 100 * export.changed / export.sentences
+    return (
+        f"{share:.2f} % of verdicts differ from torch's ({export.changed} of {export.sentences}), "
+        f"probabilities by at most {export.apart:.6f}"
+    )
 
 
 def judge_lines(score: dict[str, Any], threshold: float) -> list[str]:

@@ -214,9 +214,26 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     emit(Preparing(stage="saving the model"))
     where_whole = torch.device("cpu") if loop.learner.shards else accelerator.device
     model = publish(job, progress, where_whole)
+    if model.task == "cola":
+        _export(run, emit, model)
     seconds = loop.seconds_before + time.monotonic() - began
     _finish(run, emit, model, progress.step, seconds, outcome.reason)
     return ExitCode.OK
+
+
+def _export(run: RunFolder, emit: Emit, model: ModelInfo) -> None:
+    """Make the judge's quick form; it is published already, and without one only slower to start."""
+    emit(Preparing(stage="getting the judge ready for quick answers"))
+    try:
+        from bioforge.judging.exporting import export_judge
+
+        problem = export_judge(store.folder(run.home, model.name)).problem
+    except Exception as error:
+        problem = str(error) or type(error).__name__
+    if problem:
+        emit(
+            Warning(message=f"`check` will start slowly with this judge, it could not be exported: {problem}")
+        )
 
 
 def _stopped(run: RunFolder, emit: Emit, step: int, reason: str) -> None:
