@@ -217,7 +217,8 @@ def test_the_first_check_makes_the_graph_and_a_damaged_one_changes_no_answer(ber
     sentences = ["They drank the pub dry.", "Me go.", "word " * 300]
     slow, quick = (bioforge("check", "--json", *sentences) for _ in range(2))
     assert "this is done once" in slow.stderr and "this is done once" not in quick.stderr
-    assert len(slow.stderr.splitlines()) == 2, "the exporter's own advice is kept off the terminal"
+    said = slow.stderr.splitlines()
+    assert said[1:] == quick.stderr.splitlines(), "the exporter's own advice is kept off the terminal"
     assert slow.returncode == quick.returncode
     slowly, quickly = (json.loads(answer.stdout)["verdicts"] for answer in (slow, quick))
     for one, other in zip(slowly, quickly, strict=True):
