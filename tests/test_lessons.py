@@ -126,6 +126,17 @@ def test_a_teachers_probabilities_are_learnt_beside_the_labels(
     assert lessons(home, recipe, rows, "f", _silent) == made
 
 
+def test_runs_of_several_seeds_share_their_lessons_and_other_rows_do_not(
+    home: Home, sentences: DataInfo
+) -> None:
+    rows = list(data_store.load(home, "sentences").rows)[:20]
+    for seed in (1, 2):
+        lessons(home, _recipe(corruptions=1, seed=seed), rows, "f", _silent)
+    assert len(list(home.lessons.glob("*.json"))) == 1
+    lessons(home, _recipe(corruptions=1), rows[1:], "f", _silent)
+    assert len(list(home.lessons.glob("*.json"))) == 2
+
+
 def test_damaged_lessons_are_made_anew(home: Home, sentences: DataInfo) -> None:
     rows = list(data_store.load(home, "sentences").rows)[:20]
     made = lessons(home, _recipe(corruptions=1), rows, "f", _silent)

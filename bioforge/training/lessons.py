@@ -57,7 +57,7 @@ def lessons(
     Raises UserError where the teacher is not in the store.
     """
     teacher = _teacher(home, recipe)
-    path = home.lessons / f"{_key(recipe, fingerprint, teacher)}.json"
+    path = home.lessons / f"{_key(recipe, rows, fingerprint, teacher)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
@@ -87,11 +87,12 @@ def _teacher(home: Home, recipe: Recipe) -> ModelInfo | None:
     return store.info(home, recipe.teacher)
 
 
-def _key(recipe: Recipe, fingerprint: str, teacher: ModelInfo | None) -> str:
+def _key(recipe: Recipe, rows: Sequence[Row], fingerprint: str, teacher: ModelInfo | None) -> str:
+    which = hashlib.sha256(" ".join(str(row.row) for row in rows).encode()).hexdigest()
     decided = {
         "format": _FORMAT,
         "data": fingerprint,
-        "split": recipe.split,
+        "rows": which,
         "corruptions": recipe.corruptions,
         "label_share": recipe.label_share,
         "teacher": [teacher.run, teacher.created, teacher.step] if teacher else None,
