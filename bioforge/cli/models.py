@@ -104,6 +104,10 @@ def _pull_starters(place: Home, wanted: str, replace: bool) -> None:
             continue
         note(f"making {name} …")
         info = starters.add(place, name, replace=replace)
+        if info.task == "cola":
+            from bioforge.judging.exporting import export_once
+
+            export_once(store.folder(place, name), note)
         command = "generate" if info.task == "bios" else "check"
         used = store.default_model(place, info.task) == name
         note(f"{name} is here: bioforge {command}{'' if used else f' --model {name}'}")

@@ -15,6 +15,7 @@ from bioforge.data.rows import Row
 from bioforge.data.store import DataSet, Kind
 from bioforge.errors import UserError
 from bioforge.models import starters
+from bioforge.models import store as models
 from bioforge.models.bases import LocalBase, default_base, read_config, reading_limit, resolve
 from bioforge.models.catalog import STARTERS
 from bioforge.models.pull import pull as fetch
@@ -71,7 +72,10 @@ def pull(context: Context, name: str) -> dict[str, Any]:
         fetch(context.home, base, progress)
     for model in missing:
         _stop_if_cancelled(context)
-        starters.add(context.home, model)
+        if starters.add(context.home, model).task == "cola":
+            from bioforge.judging.exporting import export_once
+
+            export_once(models.folder(context.home, model))
     return {"name": name}
 
 
