@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store
 from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
+from bioforge.runs.folder import RunFolder
 from bioforge.runs.start import new_run
 from bioforge.training.job import prepare
 from bioforge.training.lessons import lessons
@@ -81,13 +82,17 @@ def test_what_cannot_be_corrupted_is_left_out() -> None:
     assert corruptor.corrupt("!?") is None
 
 
-def _recipe(**changes: object) -> recipes.Recipe:
-    return replace(recipes.preset("cola", "quick"), **changes)  # type: ignore[arg-type]
+@pytest.fixture
+def asked(home: Home, sentences: DataInfo, tiny_bert: Path) -> Callable[..., RunFolder]:
+    """Makes a run on the bundled sentences with these settings."""
+    return lambda **settings: make_run(home, "cola", "sentences", tiny_bert, **settings)
 
 
-def test_without_a_teacher_only_acceptable_sentences_are_corrupted(home: Home, sentences: DataInfo) -> None:
+def test_without_a_teacher_only_acceptable_sentences_are_corrupted(
+    home: Home, asked: Callable[..., RunFolder]
+) -> None:
     rows = list(data_store.load(home, "sentences").rows)
-    made = lessons(home, _recipe(corruptions=2), rows, "f", _silent)
+    made = lessons(asked(corruptions=2), rows, _silent)
     assert [(lesson.sentence, lesson.target) for lesson in made[: len(rows)]] == [
         (row.text, float(row.label or 0)) for row in rows
     ]
@@ -112,51 +117,76 @@ def teacher(home: Home, sentences: DataInfo, tiny_bert: Path) -> TorchJudge:
 
 
 def test_a_teachers_probabilities_are_learnt_beside_the_labels(
-    home: Home, teacher: TorchJudge, monkeypatch: pytest.MonkeyPatch
+    home: Home,
+    teacher: TorchJudge,
+    asked: Callable[..., RunFolder],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = list(data_store.load(home, "sentences").rows)[:40]
-    recipe = _recipe(corruptions=1, teacher="sentences", label_share=0.25)
-    made = lessons(home, recipe, rows, "f", _silent)
+    run = asked(corruptions=1, teacher="sentences", label_share=0.25)
+    made = lessons(run, rows, _silent)
     said = teacher.probabilities([lesson.sentence for lesson in made])[0]
     labels = [float(row.label or 0) for row in rows]
     expected = [0.25 * label + 0.75 * p for label, p in zip(labels, said[:40], strict=True)] + said[40:]
     assert [lesson.target for lesson in made] == pytest.approx(expected, abs=1e-2)
     assert {lesson.label for lesson in made[40:]} == {0, 1}
     monkeypatch.setattr(TorchJudge, "load", lambda _: pytest.fail("the teacher was asked again"))
-    assert lessons(home, recipe, rows, "f", _silent) == made
+    store.remove(home, "sentences")
+    assert lessons(run, rows, _silent) == made, "what was kept needs no teacher"
 
 
 def test_runs_of_several_seeds_share_their_lessons_and_other_rows_do_not(
-    home: Home, sentences: DataInfo
+    home: Home, sentences: DataInfo, asked: Callable[..., RunFolder]
 ) -> None:
     rows = list(data_store.load(home, "sentences").rows)[:20]
     for seed in (1, 2):
-        lessons(home, _recipe(corruptions=1, seed=seed), rows, "f", _silent)
-    assert len(list(home.lessons.glob("*.json"))) == 1
-    lessons(home, _recipe(corruptions=1), rows[1:], "f", _silent)
-    assert len(list(home.lessons.glob("*.json"))) == 2
+        lessons(asked(corruptions=1, seed=seed), rows, _silent)
+    assert len(list(home.lessons.glob("*/*.json"))) == 1
+    lessons(asked(corruptions=1), rows[1:], _silent)
+    assert len(list(home.lessons.glob("*/*.json"))) == 2
+    data_store.remove(home, "sentences")
+    assert not list(home.lessons.glob("*/*")), "nothing is left of data that were removed"
 
 
-def test_damaged_lessons_are_made_anew(home: Home, sentences: DataInfo) -> None:
+def test_damaged_lessons_are_made_anew(home: Home, asked: Callable[..., RunFolder]) -> None:
     rows = list(data_store.load(home, "sentences").rows)[:20]
-    made = lessons(home, _recipe(corruptions=1), rows, "f", _silent)
-    (path,) = home.lessons.glob("*.json")
+    run = asked(corruptions=1)
+    made = lessons(run, rows, _silent)
+    (path,) = home.lessons.glob("*/*.json")
     path.write_text(path.read_text()[:100])
-    assert lessons(home, _recipe(corruptions=1), rows, "f", _silent) == made
+    assert lessons(run, rows, _silent) == made
 
 
-def test_a_stopped_teacher_leaves_nothing_half_done(home: Home, teacher: TorchJudge) -> None:
+def test_a_run_does_not_go_on_with_another_teacher(
+    home: Home, teacher: TorchJudge, tiny_bert: Path, asked: Callable[..., RunFolder]
+) -> None:
+    rows = list(data_store.load(home, "sentences").rows)[:20]
+    run = asked(teacher="sentences")
+    other = make_run(home, "cola", "sentences", tiny_bert, epochs=1, seed=7)
+    assert work(other) == 0
+    store.remove(home, "sentences")
+    with pytest.raises(UserError, match="'sentences', which this run learns from, is gone or is another"):
+        lessons(run, rows, _silent)
+    (trained,) = store.listing(home)[0]
+    store.rename(home, trained.name, "sentences")
+    with pytest.raises(UserError, match="is another one by now"):
+        lessons(run, rows, _silent)
+
+
+def test_a_stopped_teacher_leaves_nothing_half_done(
+    home: Home, teacher: TorchJudge, asked: Callable[..., RunFolder]
+) -> None:
     def stop(_: str) -> None:
         raise InterruptedError
 
     rows = list(data_store.load(home, "sentences").rows)[:20]
     with pytest.raises(InterruptedError):
-        lessons(home, _recipe(teacher="sentences"), rows, "f", stop)
-    assert not list(home.lessons.glob("*.json"))
+        lessons(asked(teacher="sentences"), rows, stop)
+    assert not list(home.lessons.glob("*/*.json"))
 
 
 def test_the_loss_is_the_cross_entropy_with_the_targets(home: Home, teacher: TorchJudge) -> None:
-    objective = Judging(teacher.tokenizer, _recipe(), 64, 0)
+    objective = Judging(teacher.tokenizer, recipes.preset("cola", "quick"), 64, 0)
     examples = [
         Example(teacher.tokenizer("The cat sat.")["input_ids"], 1, 1, target) for target in (1.0, 0.3)
     ]

@@ -262,4 +262,5 @@ def remove(home: Home, name: str) -> None:
         fingerprint = info(home, name).fingerprint
         remove_folder(home.tokens / fingerprint)
         remove_folder(home.copies / fingerprint)
+        remove_folder(home.lessons / fingerprint)
     remove_folder(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import shutil
 from dataclasses import asdict, dataclass, field
 from dataclasses import replace as replace_info
@@ -16,10 +17,12 @@ from bioforge.files import (
     read_json,
     recover,
     remove_folder,
+    sha256_of,
     visible_folders,
     write_json,
     write_text,
 )
+from bioforge.models.bases import weights_of
 from bioforge.models.card import model_card
 from bioforge.models.catalog import STARTERS, Task
 from bioforge.models.parameters import Parameter
@@ -123,6 +126,15 @@ def listing(home: Home, task: Task | None = None) -> tuple[list[ModelInfo], list
             damaged.append(str(error))
     chosen = [item for item in infos if task is None or item.task == task]
     return sorted(chosen, key=lambda item: item.created, reverse=True), damaged
+
+
+def fingerprint(home: Home, name: str) -> str:
+    """SHA-256 of what decides a judge's probabilities: its weights, its temperature and what it reads."""
+    made = info(home, name)
+    digest = hashlib.sha256(f"{made.temperature} {made.max_length}".encode())
+    for path in weights_of(folder(home, name)):
+        digest.update(sha256_of(path).encode())
+    return digest.hexdigest()
 
 
 def made_by(home: Home, run: str) -> ModelInfo | None:

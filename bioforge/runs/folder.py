@@ -119,6 +119,10 @@ class RunFolder:
         values = self._json("base.json")
         return LocalBase(**{**values, "folder": Path(values["folder"])})
 
+    def teacher(self) -> str:
+        """Fingerprint of the judge that the recipe names as teacher; empty where it names none."""
+        return str(self._json("teacher.json")["fingerprint"]) if self.recipe().teacher else ""
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             value = read_json(self.path / name)
@@ -272,9 +276,16 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
 
 
 def create(
-    home: Home, recipe: Recipe, data: DataInfo, base: LocalBase, *, model: str, replace: bool = False
+    home: Home,
+    recipe: Recipe,
+    data: DataInfo,
+    base: LocalBase,
+    *,
+    model: str,
+    replace: bool = False,
+    teacher: str = "",
 ) -> RunFolder:
-    """Write down all that decides a run, in a new folder."""
+    """Write down all that decides a run, in a new folder; `teacher` is the fingerprint of the recipe's."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
         name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
@@ -293,6 +304,8 @@ def create(
                     },
                 )
                 write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
+                if teacher:
+                    write_json(folder / "teacher.json", {"name": recipe.teacher, "fingerprint": teacher})
             return RunFolder(home.runs / name)
         except FileExistsError:
             continue

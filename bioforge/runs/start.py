@@ -86,7 +86,10 @@ def new_run(
         raise UserError(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
-    return folder.create(home, chosen, loaded.info, local, model=model or data, replace=replace_model)
+    teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
+    return folder.create(
+        home, chosen, loaded.info, local, model=model or data, replace=replace_model, teacher=teacher
+    )
 
 
 def _times_the_weights(recipe: Recipe) -> int:

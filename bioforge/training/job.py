@@ -121,7 +121,7 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
     train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
     if recipe.teacher or recipe.corruptions:
-        train = taught(objective, lessons(run.home, recipe, train_rows, data.info.fingerprint, say))
+        train = taught(objective, lessons(run, train_rows, say))
     return Job(
         run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
     )

@@ -17,11 +17,11 @@ from filelock import FileLock
 
 from bioforge.data.corruptions import Corruptor, Lexicon
 from bioforge.data.rows import Row
+from bioforge.errors import UserError
 from bioforge.files import read_json, write_json
 from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store
-from bioforge.models.store import ModelInfo
-from bioforge.paths import Home
+from bioforge.runs.folder import RunFolder
 from bioforge.runs.recipe import Recipe
 from bioforge.training.objective import Objective
 from bioforge.training.tokens import Encoded, encode
@@ -47,17 +47,15 @@ class Lesson:
     label: int
 
 
-def lessons(
-    home: Home, recipe: Recipe, rows: Sequence[Row], fingerprint: str, say: Callable[[str], None]
-) -> list[Lesson]:
-    """One of each of the `rows`, in order, then their corruptions; from the cache where they are in it.
+def lessons(run: RunFolder, rows: Sequence[Row], say: Callable[[str], None]) -> list[Lesson]:
+    """One of each of the run's `rows`, in order, then their corruptions; from the cache where they are in it.
 
-    `fingerprint` is that of the data set. `say` is told how far it is, and may raise to stop.
+    `say` is told how far it is, and may raise to stop.
 
-    Raises UserError where the teacher is not in the store.
+    Raises UserError where the teacher still has to be asked, and is gone or another one.
     """
-    teacher = _teacher(home, recipe)
-    path = home.lessons / f"{_key(recipe, rows, fingerprint, teacher)}.json"
+    home, recipe = run.home, run.recipe()
+    path = home.lessons / run.data()["fingerprint"] / f"{_key(recipe, rows, run.teacher())}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
@@ -66,8 +64,8 @@ def lessons(
             except (OSError, ValueError, TypeError):
                 path.unlink()
         made = _made(rows, recipe.corruptions)
-        if teacher:
-            made = _taught(made, store.folder(home, teacher.name), len(rows), recipe.label_share, say)
+        if recipe.teacher:
+            made = _taught(made, _teacher(run), len(rows), recipe.label_share, say)
         elif recipe.corruptions:
             # A corruption of an unacceptable sentence may have mended it; only a teacher could tell.
             made = [lesson for at, lesson in enumerate(made) if at < len(rows) or lesson.label == 1]
@@ -81,21 +79,23 @@ def taught(objective: Objective, given: Sequence[Lesson]) -> Encoded:
     return encode(objective, rows).aimed([lesson.target for lesson in given])
 
 
-def _teacher(home: Home, recipe: Recipe) -> ModelInfo | None:
-    if not recipe.teacher:
-        return None
-    return store.info(home, recipe.teacher)
+def _teacher(run: RunFolder) -> Path:
+    """The folder of the run's teacher, if it is still the one that the run began with."""
+    home, name = run.home, run.recipe().teacher
+    if not (home.models / name).is_dir() or store.fingerprint(home, name) != run.teacher():
+        raise UserError(
+            f"the judge '{name}', which this run learns from, is gone or is another one by now; begin a new run"
+        )
+    return store.folder(home, name)
 
 
-def _key(recipe: Recipe, rows: Sequence[Row], fingerprint: str, teacher: ModelInfo | None) -> str:
-    which = hashlib.sha256(" ".join(str(row.row) for row in rows).encode()).hexdigest()
+def _key(recipe: Recipe, rows: Sequence[Row], teacher: str) -> str:
     decided = {
         "format": _FORMAT,
-        "data": fingerprint,
-        "rows": which,
+        "rows": hashlib.sha256(" ".join(str(row.row) for row in rows).encode()).hexdigest(),
         "corruptions": recipe.corruptions,
         "label_share": recipe.label_share,
-        "teacher": [teacher.run, teacher.created, teacher.step] if teacher else None,
+        "teacher": teacher,
     }
     return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:32]
 
