@@ -87,6 +87,8 @@ def test_layers_become_the_best_approximation_of_the_rank_and_embeddings_the_bas
     folder = train(home, "cola", "sentences", encoder, "judge")
     kept = delta.make(home, "judge", 3, tmp_path / "small")
     assert 0.1 < kept < 0.999
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert f"rank 3 for its layers, which keep {100 * kept:.1f} %" in card and "PeftModel" in card
     delta.merge(home, tmp_path / "small")
     ours = load_file(folder / "model.safetensors")
     merged = load_file(store.folder(home, "small") / "model.safetensors")

@@ -43,6 +43,9 @@ def make(home: Home, name: str, rank: int, target: Path) -> float:
 
     Raises UserError where the base is not here or is another one, and where `target` exists.
     """
+    target = target.expanduser().absolute()
+    if target.exists():
+        raise UserError(f"{target} exists; name a folder that does not")
     info, source = store.info(home, name), store.folder(home, name)
     base = resolve(home, info.base)
     model, start = load_model(source, info.task), load_model(base.folder, info.task)
@@ -74,19 +77,37 @@ def make(home: Home, name: str, rank: int, target: Path) -> float:
         inference_mode=True,
     )
     try:
-        with new_folder(target.expanduser().absolute()) as folder:
+        with new_folder(target) as folder:
             halves = {key: value.to(torch.float16).contiguous() for key, value in tensors.items()}
             save_file(halves, folder / "adapter_model.safetensors", metadata={"format": "pt"})
             config.save_pretrained(str(folder))
             write_json(folder / BASE_FILE, {"name": base.name, "weights_sha256": weights_hash(base.folder)})
             named = replace_info(info, name=target.name)
             write_json(folder / INFO_FILE, asdict(named))
-            write_text(folder / "README.md", model_card(asdict(named)))
+            write_text(folder / "README.md", _card(named, rank, kept / total))
     except FileExistsError as error:
         raise UserError(f"{target} exists; name a folder that does not") from error
     except OSError as error:
         raise UserError(f"cannot write {target}: {error.strerror}") from error
     return kept / total
+
+
+def _card(info: ModelInfo, rank: int, kept: float) -> str:
+    about, _, _ = model_card(asdict(info)).partition("## Load it")
+    kind = "SequenceClassification" if info.task == "cola" else "CausalLM"
+    return f"""{about}## An adapter
+
+This folder holds what training changed in the base, as LoRA matrices of rank {rank} for its layers, which keep {100 * kept:.1f} % of their
+change. The figures above are those of the model as it was trained; measure again what you make of this.
+
+```python
+from peft import PeftModel
+from transformers import AutoModelFor{kind}
+
+base = AutoModelFor{kind}.from_pretrained("PATH/TO/{info.base}")
+model = PeftModel.from_pretrained(base, "PATH/TO/THIS/FOLDER").merge_and_unload()
+```
+"""
 
 
 def merge(home: Home, folder: Path, *, replace: bool = False) -> ModelInfo:
