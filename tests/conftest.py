@@ -23,7 +23,7 @@ from tests.helpers import forty_bios, write_judge, write_tiny_gpt2
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # The same examples on every run: a change is judged by what it does, not by its luck.
-hypothesis.settings.register_profile("bioforge", derandomize=True)
+hypothesis.settings.register_profile("bioforge", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("bioforge")
 
 

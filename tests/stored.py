@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
 
+from bioforge.files import read_json, write_json
 from bioforge.models.catalog import Task
 from bioforge.models.store import ModelInfo, publish
 from bioforge.paths import Home
@@ -19,6 +21,10 @@ def store_model(home: Home, name: str, task: Task, source: Path | None = None, d
         source = home.root / "source"
         source.mkdir(parents=True, exist_ok=True)
         (source / "config.json").write_text("{}", encoding="utf-8")
+    elif task == "cola":
+        source = shutil.copytree(source, home.root / f"source-{name}")
+        config = read_json(source / "config.json")
+        write_json(source / "config.json", {**config, "architectures": ["BertForSequenceClassification"]})
     info = ModelInfo(
         name=name,
         task=task,
