@@ -206,6 +206,16 @@ def test_texts_have_the_length_that_is_asked_for() -> None:
     assert outcome.drafts[0].misses == ("not of the length asked for",)
 
 
+def test_a_text_of_the_right_length_that_is_cut_in_mid_sentence_is_drawn_again() -> None:
+    asked = order(1, ["Up. "], length=Length(3, 6), rounds=2)
+    (outcome,) = Desk(Scripted(["She was born in", "She was born."])).write(asked)
+    assert [draft.text for draft in outcome.texts] == ["Up. She was born."] and outcome.rounds == 2
+    (none,) = Desk(Scripted(["She was born in"])).write(asked)
+    assert not none.texts and "2 hold no whole new sentence" in shortfall(none, asked)
+    (any_length,) = Desk(Scripted(["She was born in"])).write(order(1, ["Up. "]))
+    assert [draft.text for draft in any_length.texts] == ["Up. She was born in"]
+
+
 def test_each_prompt_gets_its_texts_and_only_those_that_lack_some_are_drawn_again() -> None:
     # Seeds 0 and 1 are for the first prompt, 2 and 3 for the second.
     writer = Scripted([" is good.", " is fine.", " is bad.", " is nice.", " is well."])

@@ -200,6 +200,7 @@ def _stream(desk: Desk, order: Order) -> None:
 
 def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str | None] | None) -> None:
     """Texts that must be whole before any is shown: numbered, in a file, or as JSON where it is `described`."""
+    from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE
     from bioforge.drafting.output import write
     from bioforge.reporting.drafts import cut, facts, shortfall, summary
     from bioforge.reporting.text import safe
@@ -226,7 +227,7 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
             note(f"{facts(draft)} {'' if order.length.is_set else cut(draft)}".strip())
     elif not out:
         for index, draft in enumerate(texts, 1):
-            whole = draft.ended or (order.trim and "no whole sentence" not in draft.flaws)
+            whole = draft.ended or (order.trim and NO_WHOLE_SENTENCE not in draft.flaws)
             sys.stdout.write(f"{index}: {safe(draft.text)}{'' if whole else ' …'}\n")
             sys.stdout.write(f"   {facts(draft)}\n\n")
     short = [line for outcome in outcomes if (line := shortfall(outcome, order))]
