@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -193,12 +194,26 @@ def test_data_under_another_name_are_found(home: Home, writer_info: ModelInfo) -
     assert copies_at_hand(home, writer_info, None, lambda _: None)[0]
 
 
-def test_many_rows_are_not_read_unasked(
+def test_a_cache_that_cannot_be_written_is_a_note_and_an_error_only_where_copies_are_asked_for(
+    home: Home, writer_info: ModelInfo
+) -> None:
+    home.copies.parent.mkdir(parents=True, exist_ok=True)
+    home.copies.write_text("in the way", encoding="utf-8")
+    found, why = copies_at_hand(home, writer_info, None, lambda _: None)
+    assert found is None and why.startswith("note: copies cannot be told") and "cannot be written" in why
+    with pytest.raises(UserError, match="cannot be written"):
+        copies_at_hand(home, writer_info, True, lambda _: None)
+
+
+def test_many_words_are_not_read_unasked(
     home: Home, writer_info: ModelInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SOON", 10)
+    words = sum(len(row.text.split()) for row in store.load(home, "djs").rows)
+    monkeypatch.setattr(module, "_SOON", words - 10)
     found, why = copies_at_hand(home, writer_info, None, lambda _: None)
-    assert found is None and "40 texts" in why and "--copies" in why
+    said = re.search(r"([\d,]+) words must be read once; --copies", why)
+    assert found is None and said
+    assert int(said[1].replace(",", "")) == pytest.approx(words, abs=2)
     assert copies_at_hand(home, writer_info, True, lambda _: None)[0]
     assert copies_at_hand(home, writer_info, None, lambda _: None)[0]
 

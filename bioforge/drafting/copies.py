@@ -37,8 +37,8 @@ _FORMAT = 1
 _PART = 1 << 22
 """Words sorted at once: some 250 MB."""
 _SAY_EVERY = 10_000
-_SOON = 50_000
-"""So many texts are read in a few seconds."""
+_SOON = 500_000
+"""So many words are read in about five seconds."""
 _UNKNOWN = 2**31 - 1
 _NUMBERS, _SUFFIXES, _VOCABULARY, _ABOUT = "numbers.bin", "suffixes.bin", "vocabulary.txt", "about.json"
 
@@ -105,11 +105,17 @@ def data_of(home: Home, info: ModelInfo) -> DataSet:
 def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
     """The stretches of words in the rows a writer learnt from; made once for a data set and a split of it.
 
-    `say` is told how far it is. Raises UserError where the data set is gone.
+    `say` is told how far it is. Raises UserError where the data set is gone, or the cache cannot be written.
     """
     data = data_of(home, info)
-    split = recipes.from_json(info.recipe).split
     folder = _folder(home, info)
+    try:
+        return _opened(folder, data, recipes.from_json(info.recipe).split, say)
+    except OSError as error:
+        raise UserError(f"copies cannot be told: {folder} cannot be written: {error.strerror}") from error
+
+
+def _opened(folder: Path, data: DataSet, split: tuple[float, int, bool, int], say: Say) -> Copies:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         found = open_made(folder)
@@ -127,15 +133,16 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
 def copies_at_hand(home: Home, info: ModelInfo, asked: bool | None, say: Say) -> tuple[Copies | None, str]:
     """As `open_copies`, or why there are none; unless it was `asked` for, nothing that takes long is begun.
 
-    Raises UserError where it was asked for and the data set is gone.
+    Raises UserError where it was asked for and `open_copies` does.
     """
     if asked is False:
         return None, ""
     try:
         if asked is None and not (_folder(home, info) / _ABOUT).is_file():
-            rows = len(data_of(home, info).rows)
-            if rows > _SOON:
-                return None, f"copying not measured: {rows:,} texts must be read once; --copies does that"
+            described = data_of(home, info).info
+            words = round(described.size * described.words.mean)
+            if words > _SOON:
+                return None, f"copying not measured: {words:,} words must be read once; --copies does that"
         return open_copies(home, info, say), ""
     except UserError as error:
         if asked:
