@@ -69,7 +69,10 @@ class Desk:
         ]
 
     def _best(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """Those that miss nothing; where a judge chose, with their places among all, each text once."""
+        """Those that miss nothing; where a judge chose, with their places among all, each text once.
+
+        Without a judge each seed's text is handed over, one that says the same as another's too.
+        """
         good = [draft for draft in drafts if not draft.misses]
         if self.judge:
             places = {draft.seed: place for place, draft in enumerate(ranked(drafts), 1)}
