@@ -206,3 +206,6 @@ def test_where_texts_cannot_go_is_said_before_any_is_drawn(tmp_path: Path) -> No
         check_target(tmp_path / "none" / "texts.csv", [Prompt("")], False)
     with pytest.raises(UserError, match="the field 'seed' has the name"):
         check_target(tmp_path / "new.csv", [Prompt("", {"seed": "x"})], False)
+    with pytest.raises(UserError, match="cannot be written"):
+        check_target(tmp_path / f"{'x' * 245}.csv", [Prompt("")], False)
+    assert list(tmp_path.iterdir()) == [here] and here.read_text(encoding="utf-8") == "old"
