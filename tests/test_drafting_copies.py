@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +131,7 @@ def writer_info(home: Home, djs: DataInfo, tiny_gpt2: Path) -> ModelInfo:
 
 def stored_writer(home: Home, data: DataInfo, base: Path, name: str = "writer") -> ModelInfo:
     """In the store, as if it had learnt from `data`."""
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from bioforge.files import write_json
 
@@ -192,6 +194,24 @@ def test_data_under_another_name_are_found(home: Home, writer_info: ModelInfo) -
     (folder / "data.json").write_text(described)
     folder.rename(home.data / "renamed")
     assert copies_at_hand(home, writer_info, None, lambda _: None)[0]
+
+
+def test_what_was_not_used_for_longest_goes_where_the_cache_is_full(
+    home: Home, writer_info: ModelInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(seed: int) -> Path:
+        before = set(home.copies.rglob("about.json"))
+        open_copies(home, replace(writer_info, recipe={**writer_info.recipe, "seed": seed}), lambda _: None)
+        (about,) = set(home.copies.rglob("about.json")) - before
+        return about
+
+    first, second = opened(1), opened(2)
+    size = sum(path.stat().st_size for path in first.parent.iterdir())
+    monkeypatch.setattr(module, "_MOST_BYTES", int(2.5 * size))
+    os.utime(first, (1000, 1000))
+    os.utime(second, (500, 500))
+    third = opened(3)
+    assert first.is_file() and third.is_file() and not second.parent.exists()
 
 
 def test_a_cache_that_cannot_be_written_is_a_note_and_an_error_only_where_copies_are_asked_for(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,15 @@ from bioforge.drafting.draft import Copied
 from bioforge.drafting.suffixes import longest_match, suffix_array
 from bioforge.drafting.words import words_of
 from bioforge.errors import UserError
-from bioforge.files import new_folder, read_json, remove_folder, remove_unfinished, sha256_of, write_json
+from bioforge.files import (
+    keep_within,
+    new_folder,
+    read_json,
+    remove_folder,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+)
 from bioforge.models.store import ModelInfo
 from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
@@ -36,6 +45,8 @@ _FORMAT = 1
 """Counted up with each change to how texts become words here."""
 _PART = 1 << 22
 """Words sorted at once: some 250 MB."""
+_MOST_BYTES = 5 * 10**9
+"""Kept in all; beyond it, what was not used for longest goes."""
 _SAY_EVERY = 10_000
 _SOON = 500_000
 """So many words are read in about five seconds."""
@@ -110,12 +121,14 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
     data = data_of(home, info)
     folder = _folder(home, info)
     try:
-        return _opened(folder, data, recipes.from_json(info.recipe).split, say)
+        return _opened(home.copies, folder, data, recipes.from_json(info.recipe).split, say)
     except OSError as error:
         raise UserError(f"copies cannot be told: {folder} cannot be written: {error.strerror}") from error
 
 
-def _opened(folder: Path, data: DataSet, split: tuple[float, int, bool, int], say: Say) -> Copies:
+def _opened(
+    cache: Path, folder: Path, data: DataSet, split: tuple[float, int, bool, int], say: Say
+) -> Copies:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         found = open_made(folder)
@@ -125,6 +138,7 @@ def _opened(folder: Path, data: DataSet, split: tuple[float, int, bool, int], sa
             with new_folder(folder) as staging:
                 make(staging, train_and_validation(data, *split)[0], say)
             found = open_made(folder)
+            keep_within(_MOST_BYTES, cache, _ABOUT, folder)
         if found is None:
             raise UserError(f"{folder} was changed or removed while it was made; try again")
         return found
@@ -191,6 +205,7 @@ def open_made(folder: Path) -> Copies | None:
         about = read_json(folder / _ABOUT)
         if any(sha256_of(folder / name) != expected for name, expected in about["sha256"].items()):
             return None
+        os.utime(folder / _ABOUT)
         words = (folder / _VOCABULARY).read_text(encoding="utf-8").split("\n")
         numbers = np.memmap(folder / _NUMBERS, np.int32, mode="r")
         suffixes = np.memmap(folder / _SUFFIXES, np.int32, mode="r")
