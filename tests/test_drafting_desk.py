@@ -144,6 +144,7 @@ def test_without_a_judge_each_seed_gives_a_text_even_the_same() -> None:
         (Sampling(10), {"banned": ["house"]}, "more --rounds"),
         (Sampling(10, temperature=0), {"banned": ["house"]}, "at --temperature 0 every draft is the same"),
         (Sampling(5), {"length": Length(30)}, "more --max-new-tokens"),
+        (Sampling(5, temperature=0), {"length": Length(30)}, "more --max-new-tokens"),
         (Sampling(6), {"length": Length(30)}, "more --rounds"),
     ],
 )

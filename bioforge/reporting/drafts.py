@@ -57,11 +57,11 @@ def shortfall(outcome: Outcome, order: Order) -> str:
 
 def _advice(outcome: Outcome, order: Order, again: int) -> str:
     """What would help, not what would draw the same once more."""
-    if order.sampling.temperature == 0:
-        return "at --temperature 0 every draft is the same; a higher one draws others"
     most = order.sampling.max_new_tokens
     if order.length.is_set and any(draft.misses and draft.tokens >= most for draft in outcome.drafts):
         return "ask for less, or for more --max-new-tokens"
+    if order.sampling.temperature == 0:
+        return "at --temperature 0 every draft is the same; a higher one draws others"
     if again:
         return "ask for less, for more --drafts, or for a higher --temperature"
     return "ask for less, or for more --rounds"
