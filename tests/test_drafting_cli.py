@@ -94,6 +94,28 @@ def test_a_table_of_fields_becomes_a_table_of_texts(cli: Cli, tmp_path: Path) ->
     assert cli(*asked, "--replace").code == 0 and out.read_bytes() == before
 
 
+def test_texts_whose_file_cannot_be_written_are_shown(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    shown = cli("generate", "Born in", "--n", "2", *FEW).out
+    monkeypatch.setattr("bioforge.drafting.output.write_text", full)
+    result = cli("generate", "Born in", "--n", "2", "--out", tmp_path / "texts.csv", *FEW)
+    assert result.code == 2 and "texts.csv: No space left on device" in result.err
+    assert result.out == shown and shown.startswith("1: Born in")
+
+
+def test_a_good_file_is_not_replaced_by_no_texts(cli: Cli, judge: str, tmp_path: Path) -> None:
+    out = tmp_path / "texts.txt"
+    out.write_text("good", encoding="utf-8")
+    asked = ("--min-score", "1", "--drafts", "1", "--rounds", "1", "--out", out, "--replace")
+    result = cli("generate", *asked, *FEW)
+    assert result.code == 1 and f"{out} is not written" in result.err
+    assert out.read_text(encoding="utf-8") == "good"
+
+
 def test_what_cannot_be_done_is_one_line_and_exit_2(cli: Cli, judge: str, tmp_path: Path) -> None:
     fields = tmp_path / "djs.csv"
     fields.write_text("name,city\nAnn,\n", encoding="utf-8")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +131,7 @@ def writer_info(home: Home, djs: DataInfo, tiny_gpt2: Path) -> ModelInfo:
 
 def stored_writer(home: Home, data: DataInfo, base: Path, name: str = "writer") -> ModelInfo:
     """In the store, as if it had learnt from `data`."""
-    from dataclasses import asdict, replace
+    from dataclasses import asdict
 
     from bioforge.files import write_json
 
@@ -193,12 +196,44 @@ def test_data_under_another_name_are_found(home: Home, writer_info: ModelInfo) -
     assert copies_at_hand(home, writer_info, None, lambda _: None)[0]
 
 
-def test_many_rows_are_not_read_unasked(
+def test_what_was_not_used_for_longest_goes_where_the_cache_is_full(
     home: Home, writer_info: ModelInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SOON", 10)
+    def opened(seed: int) -> Path:
+        before = set(home.copies.rglob("about.json"))
+        open_copies(home, replace(writer_info, recipe={**writer_info.recipe, "seed": seed}), lambda _: None)
+        (about,) = set(home.copies.rglob("about.json")) - before
+        return about
+
+    first, second = opened(1), opened(2)
+    size = sum(path.stat().st_size for path in first.parent.iterdir())
+    monkeypatch.setattr(module, "_MOST_BYTES", int(2.5 * size))
+    os.utime(first, (1000, 1000))
+    os.utime(second, (500, 500))
+    third = opened(3)
+    assert first.is_file() and third.is_file() and not second.parent.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_a_note_and_an_error_only_where_copies_are_asked_for(
+    home: Home, writer_info: ModelInfo
+) -> None:
+    home.copies.parent.mkdir(parents=True, exist_ok=True)
+    home.copies.write_text("in the way", encoding="utf-8")
     found, why = copies_at_hand(home, writer_info, None, lambda _: None)
-    assert found is None and "40 texts" in why and "--copies" in why
+    assert found is None and why.startswith("note: copies cannot be told") and "cannot be written" in why
+    with pytest.raises(UserError, match="cannot be written"):
+        copies_at_hand(home, writer_info, True, lambda _: None)
+
+
+def test_many_words_are_not_read_unasked(
+    home: Home, writer_info: ModelInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = sum(len(row.text.split()) for row in store.load(home, "djs").rows)
+    monkeypatch.setattr(module, "_SOON", words - 10)
+    found, why = copies_at_hand(home, writer_info, None, lambda _: None)
+    said = re.search(r"([\d,]+) words must be read once; --copies", why)
+    assert found is None and said
+    assert int(said[1].replace(",", "")) == pytest.approx(words, abs=2)
     assert copies_at_hand(home, writer_info, True, lambda _: None)[0]
     assert copies_at_hand(home, writer_info, None, lambda _: None)[0]
 

@@ -124,9 +124,34 @@ def test_a_text_drawn_twice_is_kept_once_and_the_other_place_said_to_be_empty() 
     asked = order(2, is_judged=True, drafts=4)
     (outcome,) = Desk(Scripted(["The same text."]), ByLength()).write(asked)
     assert [(draft.seed, draft.place, draft.of) for draft in outcome.texts] == [(0, 1, 4)]
-    assert "1 of 2 texts" in shortfall(outcome, asked) and "3 say the same as another" in shortfall(
-        outcome, asked
-    )
+    said = shortfall(outcome, asked)
+    assert "1 of 2 texts" in said and "3 say the same as another" in said
+    assert said.endswith("for more --drafts, or for a higher --temperature")
+
+
+def test_without_a_judge_each_seed_gives_a_text_even_the_same() -> None:
+    asked = order(3)
+    (outcome,) = Desk(Scripted(["The same text."])).write(asked)
+    assert [(draft.text, draft.seed) for draft in outcome.texts] == [
+        ("The same text.", at) for at in range(3)
+    ]
+    assert shortfall(outcome, asked) == ""
+
+
+@pytest.mark.parametrize(
+    ("sampling", "rest", "advice"),
+    [
+        (Sampling(10), {"banned": ["house"]}, "more --rounds"),
+        (Sampling(10, temperature=0), {"banned": ["house"]}, "at --temperature 0 every draft is the same"),
+        (Sampling(5), {"length": Length(30)}, "more --max-new-tokens"),
+        (Sampling(5, temperature=0), {"length": Length(30)}, "more --max-new-tokens"),
+        (Sampling(6), {"length": Length(30)}, "more --rounds"),
+    ],
+)
+def test_what_is_advised_is_what_would_help(sampling: Sampling, rest: dict[str, Any], advice: str) -> None:
+    asked = Order([Prompt("")], 1, sampling, 0, **rest)
+    (outcome,) = Desk(Scripted(["She plays house."])).write(asked)
+    assert advice in shortfall(outcome, asked)
 
 
 def test_one_weak_sentence_costs_more_than_its_share_and_the_prompts_own_do_not_count() -> None:
@@ -204,6 +229,16 @@ def test_texts_have_the_length_that_is_asked_for() -> None:
     (outcome,) = Desk(Scripted(texts)).write(order(1, length=Length(4, 6)))
     assert [draft.text for draft in outcome.texts] == ["One two three. Four five."]
     assert outcome.drafts[0].misses == ("not of the length asked for",)
+
+
+def test_a_text_of_the_right_length_that_is_cut_in_mid_sentence_is_drawn_again() -> None:
+    asked = order(1, ["Up. "], length=Length(3, 6), rounds=2)
+    (outcome,) = Desk(Scripted(["She was born in", "She was born."])).write(asked)
+    assert [draft.text for draft in outcome.texts] == ["Up. She was born."] and outcome.rounds == 2
+    (none,) = Desk(Scripted(["She was born in"])).write(asked)
+    assert not none.texts and "2 hold no whole new sentence" in shortfall(none, asked)
+    (any_length,) = Desk(Scripted(["She was born in"])).write(order(1, ["Up. "]))
+    assert [draft.text for draft in any_length.texts] == ["Up. She was born in"]
 
 
 def test_each_prompt_gets_its_texts_and_only_those_that_lack_some_are_drawn_again() -> None:

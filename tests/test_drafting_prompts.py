@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,22 @@ def test_one_way_at_a_time_says_what_texts_begin_with(tmp_path: Path) -> None:
         Beginnings(["a"], lines).read()
     with pytest.raises(UserError, match="fields need a template"):
         Beginnings(fields=["a=b"]).read()
+
+
+def test_what_is_not_utf_8_is_refused_where_it_stands(tmp_path: Path) -> None:
+    typed = b"Caf\xe9".decode("utf-8", "surrogateescape")
+    table = tmp_path / "djs.jsonl"
+    table.write_text('{"name": "Ann", "city": "\\ud800"}\n', encoding="utf-8")
+    cases: dict[str, Callable[[], object]] = {
+        "PROMPT: character 4": lambda: Beginnings(["Ann", typed]).read(),
+        "--template: character 4": lambda: Beginnings(template=typed).read(),
+        "--field: character 9": lambda: Beginnings(template="{name}", fields=[f"name={typed}"]).read(),
+        "row 1, column 'city': character 1": lambda: Beginnings(template=TEMPLATE, fields_from=table).read(),
+        "--ban: character 4": lambda: read_banned([typed], None),
+    }
+    for message, read in cases.items():
+        with pytest.raises(UserError, match=f"{message} is not valid UTF-8"):
+            read()
 
 
 def test_a_draft_to_go_on_with_loses_only_the_white_space_at_its_end(tmp_path: Path) -> None:
@@ -189,3 +206,6 @@ def test_where_texts_cannot_go_is_said_before_any_is_drawn(tmp_path: Path) -> No
         check_target(tmp_path / "none" / "texts.csv", [Prompt("")], False)
     with pytest.raises(UserError, match="the field 'seed' has the name"):
         check_target(tmp_path / "new.csv", [Prompt("", {"seed": "x"})], False)
+    with pytest.raises(UserError, match="cannot be written"):
+        check_target(tmp_path / f"{'x' * 245}.csv", [Prompt("")], False)
+    assert list(tmp_path.iterdir()) == [here] and here.read_text(encoding="utf-8") == "old"

@@ -199,16 +199,26 @@ def _stream(desk: Desk, order: Order) -> None:
 
 
 def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str | None] | None) -> None:
-    """Texts that must be whole before any is shown: numbered, in a file, or as JSON where it is `described`."""
+    """Texts that must be whole before any is shown: numbered, in a file, or as JSON where it is `described`.
+
+    Texts whose file cannot be written are shown instead, before that error is raised.
+    """
+    from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE
     from bioforge.drafting.output import write
     from bioforge.reporting.drafts import cut, facts, shortfall, summary
     from bioforge.reporting.text import safe
 
     outcomes = desk.write(order, note)
     texts = [draft for outcome in outcomes for draft in outcome.texts]
-    if out:
-        write(out, texts)
-        note(f"{summary(outcomes)} in {out}")
+    lost: UserError | None = None
+    if out and texts:
+        try:
+            write(out, texts)
+            note(f"{summary(outcomes)} in {out}")
+        except UserError as error:
+            lost, out = error, None
+    elif out:
+        note(f"{summary(outcomes)}: {out} is not written")
     if described is not None:
         show_json(
             {
@@ -226,9 +236,11 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
             note(f"{facts(draft)} {'' if order.length.is_set else cut(draft)}".strip())
     elif not out:
         for index, draft in enumerate(texts, 1):
-            whole = draft.ended or (order.trim and "no whole sentence" not in draft.flaws)
+            whole = draft.ended or (order.trim and NO_WHOLE_SENTENCE not in draft.flaws)
             sys.stdout.write(f"{index}: {safe(draft.text)}{'' if whole else ' …'}\n")
             sys.stdout.write(f"   {facts(draft)}\n\n")
+    if lost:
+        raise lost
     short = [line for outcome in outcomes if (line := shortfall(outcome, order))]
     for line in short:
         note(line)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bioforge.drafting.words import words_of
 from bioforge.judging.sentences import split
 
+NO_WHOLE_SENTENCE = "no whole sentence"
 _END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 _NEXT = " Xavier"
 """Begins another sentence as a name does, so that the one before it is seen to end, or not to, as after `Dr.`"""
@@ -124,7 +125,7 @@ def clean(text: str, given: int, length: Length = Length()) -> Cleaned:
     if whole:
         kept = kept[: whole[-1]]
     else:
-        flaws.append("no whole sentence")
+        flaws.append(NO_WHOLE_SENTENCE)
     if _MARKUP.search(kept, given):
         flaws.append("holds markup")
     return Cleaned(kept, len(text) - len(kept), tuple(flaws))

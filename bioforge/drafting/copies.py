@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,15 @@ from bioforge.drafting.draft import Copied
 from bioforge.drafting.suffixes import longest_match, suffix_array
 from bioforge.drafting.words import words_of
 from bioforge.errors import UserError
-from bioforge.files import new_folder, read_json, remove_folder, remove_unfinished, sha256_of, write_json
+from bioforge.files import (
+    keep_within,
+    new_folder,
+    read_json,
+    remove_folder,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+)
 from bioforge.models.store import ModelInfo
 from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
@@ -36,9 +45,11 @@ _FORMAT = 1
 """Counted up with each change to how texts become words here."""
 _PART = 1 << 22
 """Words sorted at once: some 250 MB."""
+_MOST_BYTES = 5 * 10**9
+"""Kept in all; beyond it, what was not used for longest goes."""
 _SAY_EVERY = 10_000
-_SOON = 50_000
-"""So many texts are read in a few seconds."""
+_SOON = 500_000
+"""So many words are read in about five seconds."""
 _UNKNOWN = 2**31 - 1
 _NUMBERS, _SUFFIXES, _VOCABULARY, _ABOUT = "numbers.bin", "suffixes.bin", "vocabulary.txt", "about.json"
 
@@ -105,11 +116,19 @@ def data_of(home: Home, info: ModelInfo) -> DataSet:
 def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
     """The stretches of words in the rows a writer learnt from; made once for a data set and a split of it.
 
-    `say` is told how far it is. Raises UserError where the data set is gone.
+    `say` is told how far it is. Raises UserError where the data set is gone, or the cache cannot be written.
     """
     data = data_of(home, info)
-    split = recipes.from_json(info.recipe).split
     folder = _folder(home, info)
+    try:
+        return _opened(home.copies, folder, data, recipes.from_json(info.recipe).split, say)
+    except OSError as error:
+        raise UserError(f"copies cannot be told: {folder} cannot be written: {error.strerror}") from error
+
+
+def _opened(
+    cache: Path, folder: Path, data: DataSet, split: tuple[float, int, bool, int], say: Say
+) -> Copies:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         found = open_made(folder)
@@ -119,6 +138,7 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
             with new_folder(folder) as staging:
                 make(staging, train_and_validation(data, *split)[0], say)
             found = open_made(folder)
+            keep_within(_MOST_BYTES, cache, _ABOUT, folder)
         if found is None:
             raise UserError(f"{folder} was changed or removed while it was made; try again")
         return found
@@ -127,15 +147,16 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
 def copies_at_hand(home: Home, info: ModelInfo, asked: bool | None, say: Say) -> tuple[Copies | None, str]:
     """As `open_copies`, or why there are none; unless it was `asked` for, nothing that takes long is begun.
 
-    Raises UserError where it was asked for and the data set is gone.
+    Raises UserError where it was asked for and `open_copies` does.
     """
     if asked is False:
         return None, ""
     try:
         if asked is None and not (_folder(home, info) / _ABOUT).is_file():
-            rows = len(data_of(home, info).rows)
-            if rows > _SOON:
-                return None, f"copying not measured: {rows:,} texts must be read once; --copies does that"
+            described = data_of(home, info).info
+            words = round(described.size * described.words.mean)
+            if words > _SOON:
+                return None, f"copying not measured: {words:,} words must be read once; --copies does that"
         return open_copies(home, info, say), ""
     except UserError as error:
         if asked:
@@ -184,6 +205,7 @@ def open_made(folder: Path) -> Copies | None:
         about = read_json(folder / _ABOUT)
         if any(sha256_of(folder / name) != expected for name, expected in about["sha256"].items()):
             return None
+        os.utime(folder / _ABOUT)
         words = (folder / _VOCABULARY).read_text(encoding="utf-8").split("\n")
         numbers = np.memmap(folder / _NUMBERS, np.int32, mode="r")
         suffixes = np.memmap(folder / _SUFFIXES, np.int32, mode="r")

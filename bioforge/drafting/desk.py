@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bioforge.drafting.cleaning import clean, loop_start
+from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE, clean, loop_start
 from bioforge.drafting.copies import Copies
 from bioforge.drafting.draft import Draft, Outcome
 from bioforge.drafting.order import Order, banned_pattern
@@ -69,7 +69,10 @@ class Desk:
         ]
 
     def _best(self, drafts: Sequence[Draft]) -> list[Draft]:
-        """Those that miss nothing; where a judge chose, with their places among all, each text once."""
+        """Those that miss nothing; where a judge chose, with their places among all, each text once.
+
+        Without a judge each seed's text is handed over, one that says the same as another's too.
+        """
         good = [draft for draft in drafts if not draft.misses]
         if self.judge:
             places = {draft.seed: place for place, draft in enumerate(ranked(drafts), 1)}
@@ -113,6 +116,8 @@ class Desk:
             misses.append("holds a banned word")
         if order.length.is_set and not order.length.fits(draft.text):
             misses.append("not of the length asked for")
+        elif order.length.is_set and NO_WHOLE_SENTENCE in draft.flaws:
+            misses.append("holds no whole new sentence")
         if order.max_copy is not None and draft.copied and draft.copied.words > order.max_copy:
             misses.append(f"copies {draft.copied.words} words")
         return replace(draft, misses=tuple(misses))
@@ -153,7 +158,7 @@ class Settling:
         spans = split(self._text)[:-1]
         if spans and spans[-1][1] > len(self._prompt):
             result = clean(self._text[: spans[-1][1]], len(self._prompt))
-            if "no whole sentence" not in result.flaws:
+            if NO_WHOLE_SENTENCE not in result.flaws:
                 self._say(result.text)
 
     def finish(self, text: str) -> None:

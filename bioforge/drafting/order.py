@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bioforge.data.decode import decode, read_bytes
 from bioforge.drafting.cleaning import Length
-from bioforge.drafting.prompts import Prompt
+from bioforge.drafting.prompts import Prompt, check_unicode
 from bioforge.errors import UserError
 from bioforge.generation.sampling import Sampling
 
@@ -94,7 +94,12 @@ def read_length(words: str | None, sentences: int | None) -> Length:
 
 
 def read_banned(words: Sequence[str], path: Path | None) -> list[str]:
-    """Words, or several words in a row, given one by one and in a file one a line."""
+    """Words, or several words in a row, given one by one and in a file one a line.
+
+    Raises UserError for an empty word and for one that is no UTF-8.
+    """
+    for word in words:
+        check_unicode(word, "--ban")
     lines = decode(read_bytes(path), str(path))[0].splitlines() if path else []
     found = [" ".join(word.split()) for word in [*words, *lines] if word.strip()]
     if any(not word.strip() for word in words):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from bioforge.drafting.draft import COLUMNS, Draft
 from bioforge.drafting.prompts import Prompt
 from bioforge.errors import UserError
-from bioforge.files import write_text
+from bioforge.files import STAGING_PREFIX, write_text
 
 _SUFFIXES = (".csv", ".jsonl", ".txt")
 
@@ -32,6 +33,12 @@ def check_target(path: Path, prompts: Sequence[Prompt], replace: bool) -> None:
         raise UserError(
             f"--out {path}: the field '{taken[0]}' has the name of a column of results; rename it"
         )
+    try:
+        # As the file itself will be written, at first under another name.
+        with tempfile.NamedTemporaryFile(prefix=f"{STAGING_PREFIX}{path.name}-", dir=path.absolute().parent):
+            pass
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written: {error.strerror}") from error
 
 
 def write(path: Path, drafts: Sequence[Draft]) -> None:

@@ -21,6 +21,14 @@ class Prompt:
     """What its template was filled with."""
 
 
+def check_unicode(text: str, where: str) -> None:
+    """Raises UserError for what no tokenizer takes: typed bytes that are no UTF-8, halves of characters in JSON."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: character {error.start + 1} is not valid UTF-8; type it again") from error
+
+
 class Template:
     """Text with fields in braces, such as `{name} is a DJ from {city}.`; doubled braces stand for themselves.
 
@@ -48,10 +56,11 @@ class Template:
 def read_fields(given: Sequence[str]) -> dict[str, str]:
     """`NAME=VALUE`, each.
 
-    Raises UserError for what is none, and for a name that comes twice.
+    Raises UserError for what is none, or no UTF-8, and for a name that comes twice.
     """
     fields: dict[str, str] = {}
     for item in given:
+        check_unicode(item, "--field")
         name, equals, value = item.partition("=")
         name = name.strip()
         if not equals or not name or not value.strip():
@@ -94,6 +103,7 @@ def _cell(path: Path, row: int, column: str, value: Any) -> str:
     if value is None or isinstance(value, bool | dict | list) or not str(value).strip():
         problem = "is empty" if value is None or value == "" or isinstance(value, str) else "is no text"
         raise UserError(f"{path}, row {row}, column '{column}': {problem}; every row needs one")
+    check_unicode(str(value), f"{path}, row {row}, column '{column}'")
     return str(value).strip()
 
 
@@ -141,7 +151,10 @@ class Beginnings:
         chosen = [name for name, is_given in ways.items() if is_given]
         if len(chosen) > 1:
             raise UserError(f"{chosen[0]} and {chosen[1]} both say what texts begin with; give one of them")
+        for prompt in self.prompts:
+            check_unicode(prompt, "PROMPT")
         if self.template is not None:
+            check_unicode(self.template, "--template")
             return filled(Template(self.template), read_fields(self.fields), self.fields_from)
         if self.fields or self.fields_from:
             raise UserError('fields need a template: --template "{name} is a DJ from {city}."')

@@ -51,8 +51,20 @@ def shortfall(outcome: Outcome, order: Order) -> str:
     best = f"; the best scores {max(scores):.2f}" if scores and order.min_score is not None else ""
     return (
         f"{len(outcome.texts)} of {order.n} texts found{whose}, in {count(outcome.rounds, 'round')} "
-        f"and {count(len(outcome.drafts), 'draft')}: {reasons}{best}; ask for less, or for more --rounds"
+        f"and {count(len(outcome.drafts), 'draft')}: {reasons}{best}; {_advice(outcome, order, again)}"
     )
+
+
+def _advice(outcome: Outcome, order: Order, again: int) -> str:
+    """What would help, not what would draw the same once more."""
+    most = order.sampling.max_new_tokens
+    if order.length.is_set and any(draft.misses and draft.tokens >= most for draft in outcome.drafts):
+        return "ask for less, or for more --max-new-tokens"
+    if order.sampling.temperature == 0:
+        return "at --temperature 0 every draft is the same; a higher one draws others"
+    if again:
+        return "ask for less, for more --drafts, or for a higher --temperature"
+    return "ask for less, or for more --rounds"
 
 
 def _kind(miss: str, order: Order) -> str:

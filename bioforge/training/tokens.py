@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from bioforge.data.rows import Row
 from bioforge.errors import UserError
 from bioforge.files import (
+    keep_within,
     new_folder,
     read_json,
     remove_folder,
     remove_unfinished,
     sha256_of,
-    visible_folders,
     write_json,
 )
 from bioforge.paths import Home
@@ -160,7 +160,7 @@ def kept(
             remove_folder(folder)
             _make(folder, objective, rows, say)
             found = _open(folder)
-            _forget_oldest(home, folder)
+            keep_within(_MOST_BYTES, home.tokens, _ABOUT, folder)
         if found is None:
             raise UserError(f"{folder} was changed or removed while it was made; try again")
         return found
@@ -219,19 +219,3 @@ def _open(folder: Path) -> Encoded | None:
         return Encoded(ids, np.load(folder / _ROWS, allow_pickle=False))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _forget_oldest(home: Home, newest: Path) -> None:
-    """Keep within the bound; tokens that another process reads stay readable for it, or stay."""
-    folders = [folder for data in visible_folders(home.tokens) for folder in visible_folders(data)]
-    used: dict[Path, tuple[float, int]] = {}
-    for folder in folders:
-        with contextlib.suppress(OSError):  # another run may be clearing up too
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            used[folder] = (folder / _ABOUT).stat().st_mtime, size
-    total = 0
-    for folder in sorted(used, key=lambda folder: (folder == newest, used[folder][0]), reverse=True):
-        total += used[folder][1]
-        if total > _MOST_BYTES and folder != newest:
-            with contextlib.suppress(OSError):
-                remove_folder(folder)
