@@ -77,6 +77,14 @@ def test_a_repository_in_a_repository_is_read_too() -> None:
     assert names(".") == ["a.md", "inner/b.md"]
 
 
+def test_a_link_to_a_folder_is_no_repository_of_its_own() -> None:
+    git("init")
+    write({"a.md": "Some text.", "in/b.md": "Some text."})
+    Path("in/up").symlink_to("..")
+    git("add", ".")
+    assert names(".") == ["a.md", "in/b.md"]
+
+
 def test_sentences_files_folders_and_stdin_in_one_check() -> None:
     write({"a.txt": "From a file. Another one.", "d/b.md": "# From a *folder*"})
     result = check("Given as it is. Not split.", "a.txt", "d", "-", stdin=b"From stdin.", format="jsonl")

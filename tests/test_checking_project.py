@@ -147,19 +147,38 @@ def test_in_a_repository_without_commits_everything_is_new() -> None:
     assert len(check(".", since="HEAD", marks=False).judge.asked) == 2
 
 
+def test_in_the_hook_of_a_linked_worktree_the_folder_that_is_meant_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init")
+    write({"in/a.md": "One is here.\n", "in/b.md": "One is here.\n", ".gitignore": "no.md\n"})
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("worktree", "add", "../linked")
+    monkeypatch.chdir("../linked")
+    write({"in/a.md": "One is here.\nTwo is wrong.\n", "in/no.md": "This is wrong."})
+    git_dir = folder / ".git" / "worktrees" / "linked"
+    monkeypatch.setenv("GIT_DIR", str(git_dir))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(git_dir / "index"))
+    assert check("in", since="HEAD", marks=False).judge.asked == ["Two is wrong."]
+    assert check("in", marks=False).judge.asked == ["One is here.", "Two is wrong.", "One is here."]
+
+
 def test_settings_of_the_user_do_not_change_what_git_tells(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     write(
-        {"config": "[diff]\nnoprefix = true\nmnemonicPrefix = true\nexternal = false\n[color]\nui = always\n"}
+        {
+            "config": "[diff]\nnoprefix = true\nmnemonicPrefix = true\nexternal = false\ninterHunkContext = 9\n[color]\nui = always\n"
+        }
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(folder / "config"))
     git("init")
-    write({"a.md": "One.\n"})
+    write({"a.md": "One.\nTwo.\nThree.\n"})
     git("add", ".")
     git("commit", "-m", "first")
-    write({"a.md": "One.\nTwo.\n"})
-    assert changed("a.md") == [range(2, 3)]
+    write({"a.md": "1.\nTwo.\n3.\n"})
+    assert changed("a.md") == [range(1, 2), range(3, 4)]
 
 
 def test_without_a_repository_or_such_a_commit_nothing_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
