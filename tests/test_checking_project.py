@@ -79,6 +79,40 @@ def test_a_wrong_configuration_is_said_with_its_file_and_key(folder: Path, text:
     assert str(folder / ".bioforge.toml") in str(raised.value) and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('tool = "bioforge"\n', "'tool' is a table, not 'bioforge'"),
+        ("[tool]\nbioforge = 3\n", "'bioforge' is a table, not 3"),
+        ('[tool]\nbioforge = "check"\n', "'bioforge' is a table, not 'check'"),
+        ("[tool.bioforge]\ncheck = 1\n", "'check' is a table"),
+    ],
+)
+def test_a_shared_file_without_tables_where_they_belong_is_said(text: str, said: str) -> None:
+    write({"pyproject.toml": text})
+    with pytest.raises(UserError, match=re.escape(f"pyproject.toml: {said}")) as raised:
+        check("A sentence.")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_shared_file_that_cannot_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"pyproject.toml": "[tool.bioforge.check]\n"})
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    # The superuser may read everything.
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UserError, match=r"pyproject\.toml cannot be read: Permission denied"):
+        read_config(folder)
+
+
+def test_a_working_folder_that_was_deleted_is_said(folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(UserError, match="the working folder is gone"):
+        check("A sentence.")
+
+
 def test_no_configuration_is_none(folder: Path) -> None:
     assert read_config(folder / "none").folder is None
 

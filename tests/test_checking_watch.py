@@ -53,7 +53,7 @@ def test_only_what_was_saved_is_checked_again_new_files_included(folder: Path) -
     assert out.getvalue().startswith("d/a.md:1:1: unacceptable")
 
 
-@pytest.mark.parametrize("inputs", [["-"], ["A sentence."], ["none.md"]])
+@pytest.mark.parametrize("inputs", [["-"], ["A sentence."], ["A long sentence. " * 400], ["none.md"]])
 def test_only_files_can_be_watched(inputs: list[str]) -> None:
     with pytest.raises(UserError, match="files and folders"):
         watch(session(*inputs)[0], [])

@@ -61,7 +61,7 @@ class Session:
         """Raises UserError for options that cannot be."""
         self.request = request
         self.streams = streams
-        self.config = read_config(Path.cwd())
+        self.config = read_config(_here())
         self.format = request.format or self.config.format or "text"
         if self.format not in FORMATS:
             raise UserError(f"no format '{self.format}'; there are: {', '.join(FORMATS)}")
@@ -187,3 +187,10 @@ class Session:
         if self.request.exit_zero or not self.fail_on.reached(tally.findings, tally.sentences):
             return ExitCode.OK
         return ExitCode.FOUND
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UserError("the working folder is gone; change to one that is there") from error
