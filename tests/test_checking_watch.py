@@ -59,6 +59,28 @@ def test_only_files_can_be_watched(inputs: list[str]) -> None:
         watch(session(*inputs)[0], [])
 
 
+@pytest.mark.parametrize(
+    ("inputs", "folders", "recursive"),
+    [(["d/a.md"], ["d"], False), (["d"], ["d"], True), (["a.md", "d"], ["", "d"], True)],
+)
+def test_only_below_folders_that_were_named_is_watched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str], folders: list[str], recursive: bool
+) -> None:
+    Path("d").mkdir()
+    for name in ("a.md", "d/a.md"):
+        Path(name).write_text("Some text.")
+
+    def watched(*paths: Path, recursive: bool, raise_interrupt: bool) -> Iterator[set[tuple[int, str]]]:
+        asked.append(({path.resolve() for path in paths}, recursive))
+        raise KeyboardInterrupt
+        yield set()
+
+    asked: list[tuple[set[Path], bool]] = []
+    monkeypatch.setattr("watchfiles.watch", watched)
+    assert watch(session(*inputs)[0]) == ExitCode.OK
+    assert asked == [({folder / name for name in folders}, recursive)]
+
+
 WATCH = """
 import sys
 sys.path.insert(0, sys.argv[1])

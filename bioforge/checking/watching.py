@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bioforge.checking.inputs import Inputs, Source
@@ -39,10 +39,12 @@ def _among(sources: Iterable[Source], saved: set[Path]) -> list[Source]:
     return [source for source in sources if source.path and source.path.resolve() in saved]
 
 
-def _saved(watched: Iterable[Path]) -> Iterator[set[Path]]:
+def _saved(watched: Sequence[Path]) -> Iterator[set[Path]]:
     from watchfiles import watch as changes_in
 
     # Editors save by replacing a file, which only its folder can tell.
     folders = {path if path.is_dir() else path.resolve().parent for path in watched}
-    for changes in changes_in(*folders, raise_interrupt=True):
+    # What lies below the folder of a file is nobody's concern, unless a folder was named too: it is one for all.
+    recursive = any(path.is_dir() for path in watched)
+    for changes in changes_in(*folders, recursive=recursive, raise_interrupt=True):
         yield {Path(name).resolve() for _, name in changes}
