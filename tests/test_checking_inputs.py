@@ -60,6 +60,14 @@ def test_a_folder_is_its_text_and_markdown_files_without_hidden_ones() -> None:
     ]
 
 
+def test_a_file_with_several_names_is_read_once(folder: Path) -> None:
+    write({"d/a.md": "Some text.", "d/b.md": "Some text."})
+    Path("link").symlink_to("d")
+    assert names("d/a.md", str(folder / "d/a.md"), "d/../d/a.md", "link/a.md") == ["d/a.md"]
+    found = expand(["link", "d", str(folder / "d/b.md")]).sources
+    assert [(source.name, source.found) for source in found] == [("link/a.md", True), ("link/b.md", False)]
+
+
 def test_what_git_ignores_is_left_out_unless_it_is_named() -> None:
     git("init")
     write(dict.fromkeys(["a.md", "build/b.md", "in/c.md", "in/d.txt"], "Some text."))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
@@ -56,7 +56,7 @@ def expand(
     stdin_name: str = "",
     excluded: Callable[[Path], bool] | None = None,
 ) -> Inputs:
-    """Every source that `inputs` name, in order, each file once.
+    """Every source that `inputs` name, in order, each file once, by its first name.
 
     What exists is a file or a folder, `-` is standard input, and any other text a sentence.
     """
@@ -73,13 +73,13 @@ def expand(
                 problems.append(Problem(item, f"{item} holds no text or Markdown files"))
             for path in files:
                 if not (excluded and excluded(path)):
-                    sources.setdefault(
-                        str(path), Source(path.as_posix(), _kind(path, lines), path, found=True)
-                    )
+                    known = Source(path.as_posix(), _kind(path, lines), path, found=True)
+                    sources.setdefault(str(path.resolve()), known)
         elif os.path.exists(item):  # noqa: PTH110
             path = Path(item)
             if not (excluded and excluded(path)):
-                sources[str(path)] = Source(path.as_posix(), _kind(path, lines), path)
+                known = sources.get(str(path.resolve()), Source(path.as_posix(), _kind(path, lines), path))
+                sources[str(path.resolve())] = replace(known, found=False)
         elif _looks_like_a_file(item):
             problems.append(Problem(item, f"{item}: no such file"))
         elif item.strip():
