@@ -127,7 +127,6 @@ BAD: dict[str, bytes] = {
     "report.md": b"%PDF-1.7",
     "encoding.txt": b"fine\n\x81\x8d\xff\n",
     "long.txt": b"x" * 10_000_000,
-    "empty.md": b" \n",
 }
 
 
@@ -143,6 +142,16 @@ def test_a_named_file_that_is_no_text_is_an_error_of_one_line(name: str) -> None
         assert [line.startswith("bioforge: ") for line in check(name).notes] == [True]
     except UserError as error:
         assert "no such file" in str(error)
+
+
+@pytest.mark.parametrize("content", ["", " \n\t\n"])
+def test_an_empty_file_is_passed_over_and_said(content: str) -> None:
+    write({"d/empty.md": content, "good.txt": "This one is fine."})
+    for inputs in (["d/empty.md"], ["d"], ["d/empty.md", "good.txt"]):
+        result = check(*inputs)
+        assert result.code == ExitCode.OK and result.notes[0] == "skipped: d/empty.md is empty"
+    assert result.judge.asked == ["This one is fine."]
+    assert check("d/empty.md", "none.md").code == ExitCode.USAGE
 
 
 def test_in_a_folder_what_is_no_text_is_passed_over_and_said() -> None:

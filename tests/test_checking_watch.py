@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import signal
 import subprocess
@@ -122,7 +123,7 @@ def _appears(text: str) -> bool:
 def test_the_hook_of_pre_commit_runs_check_on_the_files_it_is_given() -> None:
     """Its entry, as pre-commit runs it; here it ends where no judge has been trained."""
     (hook,) = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
-    assert hook["language"] == "python" and hook["types_or"] == ["markdown", "plain-text"]
+    assert hook["language"] == "python" and hook["types"] == ["text"]
     command = shlex.split(hook["entry"])
     assert command[0] == "bioforge"
     Path("a.md").write_text("A sentence is here.")
@@ -130,3 +131,17 @@ def test_the_hook_of_pre_commit_runs_check_on_the_files_it_is_given() -> None:
         [sys.executable, "-m", *command, "a.md"], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 2 and "no judge yet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("README.md", True), ("docs/a.MARKDOWN", True), ("notes.txt", True), ("docs/my-requirements.txt", True),
+        ("setup.py", False), ("LICENSE", False), ("a.md.py", False), ("CMakeLists.txt", False),
+        ("requirements.txt", False), ("in/requirements-dev.txt", False), ("requirements/dev.txt", False),
+    ],
+)  # fmt: skip
+def test_the_hook_takes_prose_only(name: str, taken: bool) -> None:
+    """As pre-commit does: by `re.search` in the path."""
+    (hook,) = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
+    assert bool(re.search(hook["files"], name) and not re.search(hook["exclude"], name)) is taken

@@ -13,7 +13,7 @@ from bioforge.checking.changes import touched
 from bioforge.checking.inputs import Problem, Source, sentences_of
 from bioforge.checking.marking import Mark, marks
 from bioforge.checking.sentence import Sentence
-from bioforge.errors import UserError
+from bioforge.errors import EmptyFileError, UserError
 from bioforge.judging.judge import Judge
 
 _FIRST, _MOST = 32, 1024
@@ -41,7 +41,7 @@ class Tally:
     findings: int = 0
     problems: list[Problem] = dataclasses.field(default_factory=list)
     skipped: list[Problem] = dataclasses.field(default_factory=list)
-    """Files met in a folder that hold no text."""
+    """Files that are empty, and those met in a folder that hold no text."""
 
     def count(self, outcome: Outcome) -> None:
         self.sentences += 1
@@ -69,7 +69,8 @@ def to_check(
                     yield source, sentence
         except UserError as error:
             problem = Problem(source.name, str(error))
-            (tally.skipped if source.found else tally.problems).append(problem)
+            harmless = source.found or isinstance(error, EmptyFileError)
+            (tally.skipped if harmless else tally.problems).append(problem)
 
 
 def outcomes(
