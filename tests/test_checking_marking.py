@@ -81,6 +81,13 @@ def test_a_judge_is_never_asked_for_so_many_trials_that_it_would_load_torch() ->
     assert sum(map(int, judge.asked)) == 20 + 20 * 480 and max(map(int, judge.asked)) <= 256
 
 
+@pytest.mark.parametrize(("sentences", "many"), [(1504, False), (1505, True)])
+def test_so_many_sentences_are_asked_for_at_once_as_the_documents_say(sentences: int, many: bool) -> None:
+    judge = InSlices()
+    list(outcomes(a_few("Two words.", sentences), judge, 0.5, most_marked=0))
+    assert (max(map(int, judge.asked)) > 512) is many
+
+
 def test_an_outcome_is_there_before_the_next_sentence_is_marked() -> None:
     judge = InSlices()
     next(outcomes(a_few("Two words.", 30), judge, 0.5, most_marked=30))
