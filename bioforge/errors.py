@@ -22,5 +22,9 @@ class UserError(Exception):
     """What is wrong, where, and what to do, in one line a user can act on."""
 
 
+class EmptyFileError(UserError):
+    """A file that holds nothing but white space: no harm where one of many is."""
+
+
 class FaultError(Exception):
     """Something of ours broke where no traceback can be shown: another process, which logged it."""

@@ -12,8 +12,13 @@ from urllib.parse import unquote
 
 import jsonschema
 import pytest
+from rich.cells import cell_len
 
-from tests.checking import check
+from bioforge.checking.checker import outcomes
+from bioforge.checking.inputs import Source
+from bioforge.checking.sentence import Run, Sentence
+from bioforge.checking.terminal import lines
+from tests.checking import FakeJudge, check
 
 HOSTILE = 'He said "wrong, {0}" [bold]%\x1b[31m ::error::\u202e =1+1 and left.'
 
@@ -81,6 +86,25 @@ def test_carets_stay_below_their_words_in_a_narrow_terminal() -> None:
     marked = next(number for number, row in enumerate(rows) if "^" in row)
     above, below = rows[marked - 1], rows[marked]
     assert above[below.index("^") : below.rindex("^") + 1] == "wrong"
+
+
+@pytest.mark.parametrize(
+    "sentence", ["so wrong " * 1000, "wrong日" * 1000, "e\u0301" * 3000, "\u0301" * 3000]
+)
+def test_a_very_long_sentence_is_shown_in_rows_that_fit_and_lack_nothing(sentence: str) -> None:
+    (outcome,) = outcomes(
+        [(Source("", "sentence"), Sentence(sentence, (Run(0, 1, 1),)))], FakeJudge(), 1, most_marked=0
+    )
+    rows = [row.plain for row in lines(outcome, 40)]
+    assert max(map(cell_len, rows)) <= 40 and "".join(rows).endswith(sentence)
+    assert max(map(len, rows)) <= 160
+
+
+def test_words_have_their_colours_in_whichever_row_they_stand() -> None:
+    sentence = Sentence("fine " * 60 + "wrong at last.", (Run(0, 1, 1),))
+    (outcome,) = outcomes([(Source("", "sentence"), sentence)], FakeJudge(), 0.5, most_marked=1)
+    coloured = [row.plain[span.start : span.end] for row in lines(outcome, 30) for span in row.spans]
+    assert coloured == ["unacceptable", "wrong"]
 
 
 def test_json_holds_all_verdicts_with_places_and_marks(notes: Path) -> None:

@@ -60,6 +60,14 @@ def test_a_folder_is_its_text_and_markdown_files_without_hidden_ones() -> None:
     ]
 
 
+def test_a_file_with_several_names_is_read_once(folder: Path) -> None:
+    write({"d/a.md": "Some text.", "d/b.md": "Some text."})
+    Path("link").symlink_to("d")
+    assert names("d/a.md", str(folder / "d/a.md"), "d/../d/a.md", "link/a.md") == ["d/a.md"]
+    found = expand(["link", "d", str(folder / "d/b.md")]).sources
+    assert [(source.name, source.found) for source in found] == [("link/a.md", True), ("link/b.md", False)]
+
+
 def test_what_git_ignores_is_left_out_unless_it_is_named() -> None:
     git("init")
     write(dict.fromkeys(["a.md", "build/b.md", "in/c.md", "in/d.txt"], "Some text."))
@@ -75,6 +83,14 @@ def test_a_repository_in_a_repository_is_read_too() -> None:
     write({"a.md": "Some text.", "inner/b.md": "Some text.", "inner/no.md": "x", "inner/.gitignore": "no.md"})
     git("init", "inner")
     assert names(".") == ["a.md", "inner/b.md"]
+
+
+def test_a_link_to_a_folder_is_no_repository_of_its_own() -> None:
+    git("init")
+    write({"a.md": "Some text.", "in/b.md": "Some text."})
+    Path("in/up").symlink_to("..")
+    git("add", ".")
+    assert names(".") == ["a.md", "in/b.md"]
 
 
 def test_sentences_files_folders_and_stdin_in_one_check() -> None:
@@ -111,7 +127,6 @@ BAD: dict[str, bytes] = {
     "report.md": b"%PDF-1.7",
     "encoding.txt": b"fine\n\x81\x8d\xff\n",
     "long.txt": b"x" * 10_000_000,
-    "empty.md": b" \n",
 }
 
 
@@ -127,6 +142,16 @@ def test_a_named_file_that_is_no_text_is_an_error_of_one_line(name: str) -> None
         assert [line.startswith("bioforge: ") for line in check(name).notes] == [True]
     except UserError as error:
         assert "no such file" in str(error)
+
+
+@pytest.mark.parametrize("content", ["", " \n\t\n"])
+def test_an_empty_file_is_passed_over_and_said(content: str) -> None:
+    write({"d/empty.md": content, "good.txt": "This one is fine."})
+    for inputs in (["d/empty.md"], ["d"], ["d/empty.md", "good.txt"]):
+        result = check(*inputs)
+        assert result.code == ExitCode.OK and result.notes[0] == "skipped: d/empty.md is empty"
+    assert result.judge.asked == ["This one is fine."]
+    assert check("d/empty.md", "none.md").code == ExitCode.USAGE
 
 
 def test_in_a_folder_what_is_no_text_is_passed_over_and_said() -> None:

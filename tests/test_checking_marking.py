@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from bench.marking import bundled, differing, hits, measure, written
+from bioforge.checking.checker import outcomes
+from bioforge.checking.inputs import Source
 from bioforge.checking.marking import forms, marks, trials
-from tests.checking import FakeJudge
+from bioforge.checking.sentence import Sentence, literal
+from tests.checking import FakeJudge, check
 
 
 class Rules(FakeJudge):
@@ -24,7 +28,7 @@ class Rules(FakeJudge):
 
 def marked(sentence: str, rule: Callable[[str], float]) -> list[str]:
     judge = Rules(rule)
-    (found,) = marks(judge, [sentence], judge.probabilities([sentence])[0])
+    found = marks(judge, sentence, judge.probabilities([sentence])[0][0])
     return [sentence[mark.start : mark.end] for mark in found]
 
 
@@ -53,14 +57,50 @@ def test_at_most_three_words_are_marked_and_only_those_that_gain_about_as_much()
 
 
 def test_sentences_keep_their_own_marks_when_they_are_judged_together() -> None:
-    judge = FakeJudge()
-    sentences = ["A wrong word.", "One", "This one is wrong."]
-    found = marks(judge, sentences, [0.1, 0.1, 0.1])
-    assert [[text[m.start : m.end] for m in some] for text, some in zip(sentences, found, strict=True)] == [
-        ["wrong"],
-        [],
-        ["wrong"],
-    ]
+    result = check("A wrong word.", "Wrong", "All is well.", "This one is wrong.", format="json")
+    found = [[mark["word"] for mark in verdict["marks"]] for verdict in json.loads(result.out)["verdicts"]]
+    assert found == [["wrong"], [], [], ["wrong"]]
+
+
+class InSlices(FakeJudge):
+    """Remembers how many it was asked at once, and refuses everything."""
+
+    def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+        self.asked.append(str(len(sentences)))
+        return [0.1] * len(sentences), [False] * len(sentences)
+
+
+def a_few(text: str, number: int) -> list[tuple[Source, Sentence]]:
+    return [(Source("", "sentence"), literal(text))] * number
+
+
+def test_a_judge_is_never_asked_for_so_many_trials_that_it_would_load_torch() -> None:
+    judge = InSlices()
+    assert len(trials("himself " * 80)) == 480
+    list(outcomes(a_few("himself " * 80, 20), judge, 0.5, most_marked=20))
+    assert sum(map(int, judge.asked)) == 20 + 20 * 480 and max(map(int, judge.asked)) <= 256
+
+
+@pytest.mark.parametrize(("sentences", "many"), [(1504, False), (1505, True)])
+def test_so_many_sentences_are_asked_for_at_once_as_the_documents_say(sentences: int, many: bool) -> None:
+    judge = InSlices()
+    list(outcomes(a_few("Two words.", sentences), judge, 0.5, most_marked=0))
+    assert (max(map(int, judge.asked)) > 512) is many
+
+
+def test_an_outcome_is_there_before_the_next_sentence_is_marked() -> None:
+    judge = InSlices()
+    next(outcomes(a_few("Two words.", 30), judge, 0.5, most_marked=30))
+    assert judge.asked == ["30", str(len(trials("Two words.")))]
+
+
+def test_words_are_marked_in_the_first_findings_and_that_is_said_once() -> None:
+    result = check(*[f"Number {number} is wrong." for number in range(202)], format="jsonl")
+    found = [bool(json.loads(line)["marks"]) for line in result.out.splitlines()]
+    assert found == [True] * 200 + [False] * 2
+    assert result.notes[:-1] == ["words are marked in the first 200 findings only"]
+    assert len(check(*["This is wrong."] * 200).notes) == 1
+    assert len(check(*["This is wrong."] * 202, marks=False).notes) == 1
 
 
 def test_what_is_left_of_a_sentence_is_a_sentence_again() -> None:
@@ -69,7 +109,12 @@ def test_what_is_left_of_a_sentence_is_a_sentence_again() -> None:
 
 
 def test_a_very_long_sentence_costs_nothing() -> None:
-    assert trials("word " * 81) == [] and trials("") == [] and trials("😀 !") == []
+    assert (
+        trials("word " * 81) == []
+        and trials("a b " + "c" * 5000) == []
+        and trials("") == []
+        and trials("😀 !") == []
+    )
 
 
 def test_forms_keep_the_capital() -> None:

@@ -79,6 +79,40 @@ def test_a_wrong_configuration_is_said_with_its_file_and_key(folder: Path, text:
     assert str(folder / ".bioforge.toml") in str(raised.value) and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('tool = "bioforge"\n', "'tool' is a table, not 'bioforge'"),
+        ("[tool]\nbioforge = 3\n", "'bioforge' is a table, not 3"),
+        ('[tool]\nbioforge = "check"\n', "'bioforge' is a table, not 'check'"),
+        ("[tool.bioforge]\ncheck = 1\n", "'check' is a table"),
+    ],
+)
+def test_a_shared_file_without_tables_where_they_belong_is_said(text: str, said: str) -> None:
+    write({"pyproject.toml": text})
+    with pytest.raises(UserError, match=re.escape(f"pyproject.toml: {said}")) as raised:
+        check("A sentence.")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_shared_file_that_cannot_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"pyproject.toml": "[tool.bioforge.check]\n"})
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    # The superuser may read everything.
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(UserError, match=r"pyproject\.toml cannot be read: Permission denied"):
+        read_config(folder)
+
+
+def test_a_working_folder_that_was_deleted_is_said(folder: Path) -> None:
+    folder.rmdir()
+    with pytest.raises(UserError, match="the working folder is gone"):
+        check("A sentence.")
+
+
 def test_no_configuration_is_none(folder: Path) -> None:
     assert read_config(folder / "none").folder is None
 
@@ -147,19 +181,38 @@ def test_in_a_repository_without_commits_everything_is_new() -> None:
     assert len(check(".", since="HEAD", marks=False).judge.asked) == 2
 
 
+def test_in_the_hook_of_a_linked_worktree_the_folder_that_is_meant_is_asked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git("init")
+    write({"in/a.md": "One is here.\n", "in/b.md": "One is here.\n", ".gitignore": "no.md\n"})
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("worktree", "add", "../linked")
+    monkeypatch.chdir("../linked")
+    write({"in/a.md": "One is here.\nTwo is wrong.\n", "in/no.md": "This is wrong."})
+    git_dir = folder / ".git" / "worktrees" / "linked"
+    monkeypatch.setenv("GIT_DIR", str(git_dir))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(git_dir / "index"))
+    assert check("in", since="HEAD", marks=False).judge.asked == ["Two is wrong."]
+    assert check("in", marks=False).judge.asked == ["One is here.", "Two is wrong.", "One is here."]
+
+
 def test_settings_of_the_user_do_not_change_what_git_tells(
     monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     write(
-        {"config": "[diff]\nnoprefix = true\nmnemonicPrefix = true\nexternal = false\n[color]\nui = always\n"}
+        {
+            "config": "[diff]\nnoprefix = true\nmnemonicPrefix = true\nexternal = false\ninterHunkContext = 9\n[color]\nui = always\n"
+        }
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(folder / "config"))
     git("init")
-    write({"a.md": "One.\n"})
+    write({"a.md": "One.\nTwo.\nThree.\n"})
     git("add", ".")
     git("commit", "-m", "first")
-    write({"a.md": "One.\nTwo.\n"})
-    assert changed("a.md") == [range(2, 3)]
+    write({"a.md": "1.\nTwo.\n3.\n"})
+    assert changed("a.md") == [range(1, 2), range(3, 4)]
 
 
 def test_without_a_repository_or_such_a_commit_nothing_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,22 @@ def test_places_hold_with_every_kind_of_line_end(end: str) -> None:
     assert [tuple(sentence.start) for sentence in found] == [(1, 1), (1, 14), (3, 3), (4, 1)]
 
 
+def test_places_hold_throughout_a_block_of_many_lines() -> None:
+    text = "\n".join(f"> Row {number} *is* `so`. It goes  \n  on here." for number in range(500))
+    found = of_markdown(text)
+    assert texts(found) == [
+        said for number in range(500) for said in (f"Row {number} is X.", "It goes on here.")
+    ]
+    assert [tuple(sentence.start) for sentence in found] == [
+        place
+        for number in range(500)
+        for place in ((2 * number + 1, 3), (2 * number + 1, len(f"> Row {number} *is* `so`. ") + 1))
+    ]
+    assert [tuple(sentence.end) for sentence in found[1::2]] == [
+        (2 * number + 2, len("  on here.") + 1) for number in range(500)
+    ]
+
+
 def test_a_sentence_across_lines_has_the_place_of_its_start_and_of_its_end() -> None:
     text = (
         "Zoë Brown is an American DJ who was born in the city\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import signal
 import subprocess
@@ -53,10 +54,32 @@ def test_only_what_was_saved_is_checked_again_new_files_included(folder: Path) -
     assert out.getvalue().startswith("d/a.md:1:1: unacceptable")
 
 
-@pytest.mark.parametrize("inputs", [["-"], ["A sentence."], ["none.md"]])
+@pytest.mark.parametrize("inputs", [["-"], ["A sentence."], ["A long sentence. " * 400], ["none.md"]])
 def test_only_files_can_be_watched(inputs: list[str]) -> None:
     with pytest.raises(UserError, match="files and folders"):
         watch(session(*inputs)[0], [])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "folders", "recursive"),
+    [(["d/a.md"], ["d"], False), (["d"], ["d"], True), (["a.md", "d"], ["", "d"], True)],
+)
+def test_only_below_folders_that_were_named_is_watched(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, inputs: list[str], folders: list[str], recursive: bool
+) -> None:
+    Path("d").mkdir()
+    for name in ("a.md", "d/a.md"):
+        Path(name).write_text("Some text.")
+
+    def watched(*paths: Path, recursive: bool, raise_interrupt: bool) -> Iterator[set[tuple[int, str]]]:
+        asked.append(({path.resolve() for path in paths}, recursive))
+        raise KeyboardInterrupt
+        yield set()
+
+    asked: list[tuple[set[Path], bool]] = []
+    monkeypatch.setattr("watchfiles.watch", watched)
+    assert watch(session(*inputs)[0]) == ExitCode.OK
+    assert asked == [({folder / name for name in folders}, recursive)]
 
 
 WATCH = """
@@ -100,7 +123,7 @@ def _appears(text: str) -> bool:
 def test_the_hook_of_pre_commit_runs_check_on_the_files_it_is_given() -> None:
     """Its entry, as pre-commit runs it; here it ends where no judge has been trained."""
     (hook,) = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
-    assert hook["language"] == "python" and hook["types_or"] == ["markdown", "plain-text"]
+    assert hook["language"] == "python" and hook["types"] == ["text"]
     command = shlex.split(hook["entry"])
     assert command[0] == "bioforge"
     Path("a.md").write_text("A sentence is here.")
@@ -108,3 +131,17 @@ def test_the_hook_of_pre_commit_runs_check_on_the_files_it_is_given() -> None:
         [sys.executable, "-m", *command, "a.md"], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 2 and "no judge yet" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"),
+    [
+        ("README.md", True), ("docs/a.MARKDOWN", True), ("notes.txt", True), ("docs/my-requirements.txt", True),
+        ("setup.py", False), ("LICENSE", False), ("a.md.py", False), ("CMakeLists.txt", False),
+        ("requirements.txt", False), ("in/requirements-dev.txt", False), ("requirements/dev.txt", False),
+    ],
+)  # fmt: skip
+def test_the_hook_takes_prose_only(name: str, taken: bool) -> None:
+    """As pre-commit does: by `re.search` in the path."""
+    (hook,) = yaml.safe_load((Path(__file__).parents[1] / ".pre-commit-hooks.yaml").read_text())
+    assert bool(re.search(hook["files"], name) and not re.search(hook["exclude"], name)) is taken

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bioforge.checking.git import git
 from bioforge.errors import UserError
 
 _HUNK = re.compile(rb"@@ -\S+ \+(\d+)(?:,(\d+))? @@")
@@ -42,7 +43,15 @@ class Changes:
                 raise UserError(f"no commit '{self.reference}' in the git repository {root}")
             # A repository without commits: everything is new.
             commit = _git(root, "hash-object", "-t", "tree", "--stdin")
-        arguments = ("--unified=0", "--no-color", "--no-ext-diff", "--no-textconv", "--text", "-M")
+        arguments = (
+            "--unified=0",
+            "--inter-hunk-context=0",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--text",
+            "-M",
+        )
         prefixes = ("--src-prefix=a/", "--dst-prefix=b/")
         diff = _git(root, "diff", *arguments, *prefixes, (commit or b"").decode().strip(), "--")
         others = _git(root, "ls-files", "-z", "--others", "--exclude-standard")
@@ -89,10 +98,8 @@ def _unquoted(name: bytes) -> str:
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """What git prints; None where it refuses."""
-    import subprocess
-
     try:
-        result = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, input=b"")
+        result = git(folder, *arguments)
     except FileNotFoundError as error:
         raise UserError("git is not installed, so what changed cannot be told") from error
     return None if result.returncode else result.stdout

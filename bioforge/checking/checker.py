@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,7 @@ from bioforge.checking.changes import touched
 from bioforge.checking.inputs import Problem, Source, sentences_of
 from bioforge.checking.marking import Mark, marks
 from bioforge.checking.sentence import Sentence
-from bioforge.errors import UserError
+from bioforge.errors import EmptyFileError, UserError
 from bioforge.judging.judge import Judge
 
 _FIRST, _MOST = 32, 1024
@@ -30,7 +30,7 @@ class Outcome:
     truncated: bool
     """Whether the sentence is longer than what the judge reads."""
     marks: tuple[Mark, ...] = ()
-    """The words that hurt, most hurtful first; only of what is not acceptable."""
+    """The words that hurt, most hurtful first; only of what is not acceptable, and not of all where that is much."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Tally:
     findings: int = 0
     problems: list[Problem] = dataclasses.field(default_factory=list)
     skipped: list[Problem] = dataclasses.field(default_factory=list)
-    """Files met in a folder that hold no text."""
+    """Files that are empty, and those met in a folder that hold no text."""
 
     def count(self, outcome: Outcome) -> None:
         self.sentences += 1
@@ -69,35 +69,26 @@ def to_check(
                     yield source, sentence
         except UserError as error:
             problem = Problem(source.name, str(error))
-            (tally.skipped if source.found else tally.problems).append(problem)
+            harmless = source.found or isinstance(error, EmptyFileError)
+            (tally.skipped if harmless else tally.problems).append(problem)
 
 
 def outcomes(
-    sentences: Iterable[tuple[Source, Sentence]], judge: Judge, threshold: float, *, marked: bool = True
+    sentences: Iterable[tuple[Source, Sentence]], judge: Judge, threshold: float, *, most_marked: int
 ) -> Iterator[Outcome]:
-    """What the judge says of each, in order."""
+    """What the judge says of each, in order; words are marked in the first `most_marked` of those it refuses."""
     stream = iter(sentences)
     size = _FIRST
+    left = most_marked
     while chunk := list(islice(stream, size)):
-        probabilities, truncated = judge.probabilities([sentence.text for _, sentence in chunk], threshold)
-        found = [
-            Outcome(source, sentence, probability, probability >= threshold, cut)
-            for (source, sentence), probability, cut in zip(chunk, probabilities, truncated, strict=True)
-        ]
-        yield from _marked(found, judge) if marked else found
+        texts = [sentence.text for _, sentence in chunk]
+        for (source, sentence), probability, cut in zip(
+            chunk, *judge.probabilities(texts, threshold), strict=True
+        ):
+            acceptable = probability >= threshold
+            found: tuple[Mark, ...] = ()
+            if left and not acceptable:
+                left -= 1
+                found = marks(judge, sentence.text, probability)
+            yield Outcome(source, sentence, probability, acceptable, cut, found)
         size = min(_MOST, 2 * size)
-
-
-def _marked(found: Sequence[Outcome], judge: Judge) -> Iterator[Outcome]:
-    refused = [outcome for outcome in found if not outcome.acceptable]
-    words = iter(
-        marks(
-            judge,
-            [outcome.sentence.text for outcome in refused],
-            [outcome.probability for outcome in refused],
-        )
-        if refused
-        else ()
-    )
-    for outcome in found:
-        yield outcome if outcome.acceptable else dataclasses.replace(outcome, marks=next(words))

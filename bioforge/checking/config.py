@@ -60,8 +60,8 @@ def read_config(start: Path) -> Config:
         own, shared = folder / OWN, folder / SHARED
         if own.is_file():
             return _checked(own, _toml(own))
-        if shared.is_file() and b"bioforge" in shared.read_bytes():
-            table = _toml(shared).get("tool", {}).get("bioforge", {})
+        if shared.is_file() and b"bioforge" in _bytes(shared):
+            table = _table(shared, _table(shared, _toml(shared), "tool"), "bioforge")
             if "check" in table:
                 return _checked(shared, table)
     return Config()
@@ -71,11 +71,25 @@ def _toml(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(_bytes(path).decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not TOML: {error}") from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _table(path: Path, around: dict[str, Any], key: str) -> dict[str, Any]:
+    table = around.get(key, {})
+    if not isinstance(table, dict):
+        raise UserError(
+            f"{path}: '{key}' is a table, not {table!r}: write [tool.bioforge.check], and keys below it"
+        )
+    return table
 
 
 def _checked(path: Path, around: dict[str, Any]) -> Config:

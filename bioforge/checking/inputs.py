@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
+from bioforge.checking.git import git
 from bioforge.checking.sentence import Sentence, literal
 from bioforge.errors import UserError
 from bioforge.files import human_size
@@ -55,7 +56,7 @@ def expand(
     stdin_name: str = "",
     excluded: Callable[[Path], bool] | None = None,
 ) -> Inputs:
-    """Every source that `inputs` name, in order, each file once.
+    """Every source that `inputs` name, in order, each file once, by its first name.
 
     What exists is a file or a folder, `-` is standard input, and any other text a sentence.
     """
@@ -72,13 +73,13 @@ def expand(
                 problems.append(Problem(item, f"{item} holds no text or Markdown files"))
             for path in files:
                 if not (excluded and excluded(path)):
-                    sources.setdefault(
-                        str(path), Source(path.as_posix(), _kind(path, lines), path, found=True)
-                    )
+                    known = Source(path.as_posix(), _kind(path, lines), path, found=True)
+                    sources.setdefault(str(path.resolve()), known)
         elif os.path.exists(item):  # noqa: PTH110
             path = Path(item)
             if not (excluded and excluded(path)):
-                sources[str(path)] = Source(path.as_posix(), _kind(path, lines), path)
+                known = sources.get(str(path.resolve()), Source(path.as_posix(), _kind(path, lines), path))
+                sources[str(path.resolve())] = replace(known, found=False)
         elif _looks_like_a_file(item):
             problems.append(Problem(item, f"{item}: no such file"))
         elif item.strip():
@@ -163,23 +164,20 @@ def _walked(folder: Path) -> Iterator[Path]:
 
 def _listed_by_git(folder: Path) -> list[Path] | None:
     """Files that git tracks or would track; None outside a repository, and in a folder that is ignored itself."""
-    import subprocess
-
-    command = ["git", "-C", str(folder), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
-        if (
-            subprocess.run(
-                ["git", "-C", str(folder), "check-ignore", "-q", "."], capture_output=True
-            ).returncode
-            != 1
-        ):
+        if git(folder, "check-ignore", "-q", ".").returncode != 1:
             return None
-        listed = subprocess.run(command, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+        listed = git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    except OSError:
+        return None
+    if listed.returncode:
         return None
     found: list[Path] = []
-    for raw in sorted(set(listed.split(b"\0")) - {b""}):
+    for raw in sorted(set(listed.stdout.split(b"\0")) - {b""}):
         path = folder / os.fsdecode(raw)
-        # Another repository inside this one ends in a slash.
-        found += _files_in(path) if path.is_dir() else [path] if path.is_file() else []
+        if path.is_file():
+            found.append(path)
+        # Another repository inside this one; a link to a folder leads to what is listed anyway, or out of here.
+        elif path.is_dir() and not path.is_symlink():
+            found += _files_in(path)
     return found

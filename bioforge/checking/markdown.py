@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
@@ -18,6 +19,7 @@ from bioforge.judging.sentences import sentences_within
 _LINE_END = re.compile(r"\r\n|[\r\n]")
 _STAND_IN = "X"
 """Read where code stands: what is said of it must remain a sentence. A name disturbs judges least."""
+_BLANKS = re.compile(r"[ \t]*")
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]")
 
@@ -44,7 +46,7 @@ def sentences_of_markdown(text: str) -> Iterator[Sentence]:
             first += 1
         # The cells of a row share its line; each is looked for behind the one before.
         after = row[1] if row[0] == first else 0
-        columns = _columns(content, source[first:], after)
+        columns = _columns(content, source[first : first + len(content)], after)
         row = (first, columns[0] + len(token.content))
         unit = joined(_pieces(token, first + 1, columns))
         for start, end in sentences_within(unit.text):
@@ -116,7 +118,7 @@ def _pieces(token: Token, line: int, columns: list[int]) -> Iterator[Piece]:
     content = token.content
     starts = [0, *accumulate(len(text) + 1 for text in content.split("\n"))]
     for text, at, end, verbatim in _read(token):
-        row = max(index for index, start in enumerate(starts[: len(columns)]) if start <= at)
+        row = bisect_right(starts, at, hi=len(columns)) - 1
         width = 0 if verbatim else max(1, end - at)
         yield Piece(text, line + row, columns[row] + at - starts[row] + 1, width)
 
@@ -143,7 +145,7 @@ def _read(token: Token) -> Iterator[tuple[str, int, int, bool]]:
             case "softbreak" | "hardbreak":
                 at = _behind(content, "\n", at)
                 yield " ", at - 1, at, False
-                at += len(content[at:]) - len(content[at:].lstrip(" \t"))
+                at = _behind_blanks(content, at)
             case "code_inline":
                 start, at = _code(content, child.markup, at)
                 yield _STAND_IN, start, at, False
@@ -170,6 +172,11 @@ def _behind(content: str, text: str, at: int) -> int:
     """The place behind the next `text`; `at` itself where there is none."""
     found = content.find(text, at)
     return at if found < 0 else found + len(text)
+
+
+def _behind_blanks(content: str, at: int) -> int:
+    found = _BLANKS.match(content, at)
+    return found.end() if found else at
 
 
 def _code(content: str, ticks: str, at: int) -> tuple[int, int]:

@@ -16,6 +16,10 @@ from bioforge.judging.judge import Judge
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 _MOST_WORDS = 80
 """A longer sentence would cost thousands of forward passes, and no word stands out in it."""
+_LONGEST = 4_000
+"""Characters; a longer sentence is none, and would be held once for each trial."""
+_AT_ONCE = 256
+"""Trials judged together; a judge that is asked for more at once takes the time to load torch."""
 _AS_MUCH = 0.5
 """Words are marked that gain at least this share of what the best one gains, in log-odds."""
 _MOST_MARKS = 3
@@ -51,24 +55,19 @@ class Trial:
     text: str
 
 
-def marks(judge: Judge, sentences: Sequence[str], probabilities: Sequence[float]) -> list[tuple[Mark, ...]]:
-    """The words that hurt, most hurtful first, for each of `sentences`, which have these `probabilities`.
-
-    None where every change makes a sentence worse.
-    """
-    tried = [trials(sentence) for sentence in sentences]
-    reached, _ = judge.probabilities([trial.text for some in tried for trial in some])
-    found = []
-    first = 0
-    for probability, some in zip(probabilities, tried, strict=True):
-        found.append(_best(probability, some, reached[first : first + len(some)]))
-        first += len(some)
-    return found
+def marks(judge: Judge, sentence: str, probability: float) -> tuple[Mark, ...]:
+    """The words that hurt a `sentence` of this `probability`, most hurtful first; none where every change is for the worse."""
+    some = trials(sentence)
+    reached: list[float] = []
+    for first in range(0, len(some), _AT_ONCE):
+        found, _ = judge.probabilities([trial.text for trial in some[first : first + _AT_ONCE]])
+        reached += found
+    return _best(probability, some, reached)
 
 
 def trials(sentence: str) -> list[Trial]:
     """`sentence` without each of its words in turn, and with each in its other forms."""
-    words = list(_WORD.finditer(sentence))
+    words = list(_WORD.finditer(sentence)) if len(sentence) <= _LONGEST else []
     if not 1 < len(words) <= _MOST_WORDS:
         return []
     found = []

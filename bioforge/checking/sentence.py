@@ -55,16 +55,17 @@ class Sentence:
 
     def position(self, index: int) -> Position:
         """Where the character at `index` stands."""
-        run = self._run(index)
+        run = self.runs[self.run_of(index)]
         return Position(run.line, run.column if run.width else run.column + index - run.at)
 
     def end_of(self, index: int) -> Position:
         """Behind the character before `index`."""
-        run = self._run(index - 1)
+        run = self.runs[self.run_of(index - 1)]
         return Position(run.line, run.column + (run.width or index - run.at))
 
-    def _run(self, index: int) -> Run:
-        return self.runs[max(0, bisect_right(self.runs, index, key=lambda run: run.at) - 1)]
+    def run_of(self, index: int) -> int:
+        """Which run the character at `index` is in."""
+        return max(0, bisect_right(self.runs, index, key=lambda run: run.at) - 1)
 
 
 def literal(text: str) -> Sentence:
@@ -88,10 +89,10 @@ def joined(pieces: Iterable[Piece]) -> Sentence:
 def part(sentence: Sentence, start: int, end: int) -> Sentence:
     """The sentence that `sentence` holds from `start` to `end`."""
     runs = []
-    for run, following in zip(sentence.runs, [*sentence.runs[1:], None], strict=True):
-        stop = following.at if following else len(sentence.text)
-        if run.at < end and stop > start:
-            skipped = max(0, start - run.at)
-            column = run.column if run.width else run.column + skipped
-            runs.append(Run(max(run.at, start) - start, run.line, column, run.width))
+    for index in range(sentence.run_of(start), len(sentence.runs)):
+        run = sentence.runs[index]
+        if run.at >= end:
+            break
+        column = run.column if run.width else run.column + max(0, start - run.at)
+        runs.append(Run(max(run.at, start) - start, run.line, column, run.width))
     return Sentence(sentence.text[start:end], tuple(runs))

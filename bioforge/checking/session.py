@@ -21,6 +21,8 @@ from bioforge.judging.judge import Judge
 from bioforge.paths import home
 
 NOTHING = "nothing to check: give sentences, a file, a folder, or text on stdin"
+_MARKED = 200
+"""Findings whose words are marked; each costs as much as judging dozens of sentences."""
 _WARNINGS = 5
 """So many sentences that were cut are named; the rest is counted."""
 
@@ -59,7 +61,7 @@ class Session:
         """Raises UserError for options that cannot be."""
         self.request = request
         self.streams = streams
-        self.config = read_config(Path.cwd())
+        self.config = read_config(_here())
         self.format = request.format or self.config.format or "text"
         if self.format not in FORMATS:
             raise UserError(f"no format '{self.format}'; there are: {', '.join(FORMATS)}")
@@ -94,7 +96,7 @@ class Session:
             judge = self.judge()
             threshold = self._threshold(judge)
             report = self._report(judge.info.name, threshold)
-            found = outcomes(sentences, judge, threshold, marked=self.request.marks)
+            found = outcomes(sentences, judge, threshold, most_marked=_MARKED if self.request.marks else 0)
         else:
             report = self._report(None, None)
             found = iter(())
@@ -163,6 +165,8 @@ class Session:
                 self.streams.note(f"warning: only the first {most} tokens were read of: {text} …")
         if progress:
             progress.clear()
+        if self.request.marks and tally.findings > _MARKED:
+            self.streams.note(f"words are marked in the first {_MARKED:,} findings only")
         if cut > _WARNINGS:
             self.streams.note(f"warning: {cut - _WARNINGS:,} more sentences were read in part")
 
@@ -183,3 +187,10 @@ class Session:
         if self.request.exit_zero or not self.fail_on.reached(tally.findings, tally.sentences):
             return ExitCode.OK
         return ExitCode.FOUND
+
+
+def _here() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UserError("the working folder is gone; change to one that is there") from error

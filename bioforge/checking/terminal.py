@@ -12,6 +12,9 @@ from bioforge.checking.checker import Outcome
 from bioforge.checking.reports import Report
 from bioforge.reporting.text import safe
 
+_PER_CELL = 4
+"""Characters at most, on average: a letter and its marks. It keeps a row from being looked for to the end of the text."""
+
 
 class TextReport(Report):
     """Sentences from the command line all; of files what is not acceptable, or all if `everything`."""
@@ -44,14 +47,15 @@ def lines(outcome: Outcome, width: int | None) -> Iterator[Text]:
     start = outcome.sentence.start
     where = f"{flat(outcome.source.name)}:{start.line}:{start.column}: " if outcome.source.name else ""
     head = f"{where}{word}  {outcome.probability:.2f}  "
-    whole = Text(head + flat(outcome.sentence.text))
-    whole.stylize(style, len(where), len(where) + len(word))
+    whole = head + flat(outcome.sentence.text)
     places = [(len(head) + mark.start, len(head) + mark.end) for mark in outcome.marks]
-    for begin, end in places:
-        whole.stylize("bold red", begin, end)
-    for first, last in _rows(whole.plain, width):
-        yield whole[first:last]
-        carets = _carets(whole.plain, first, last, places)
+    styled = [(len(where), len(where) + len(word), style), *((*place, "bold red") for place in places)]
+    for first, last in _rows(whole, width):
+        row = Text(whole[first:last])
+        for begin, end, look in styled:
+            row.stylize(look, max(0, begin - first), max(0, end - first))
+        yield row
+        carets = _carets(whole, first, last, places)
         if carets:
             yield Text(carets, style="red")
 
@@ -70,10 +74,10 @@ def _rows(text: str, width: int | None) -> Iterator[tuple[int, int]]:
     if width is None:
         yield 0, len(text)
         return
-    first = 0
-    while cell_len(text[first:]) > width:
+    first, most = 0, _PER_CELL * width
+    while len(text) - first > most or cell_len(text[first:]) > width:
         last = first + 1
-        while cell_len(text[first : last + 1]) <= width:
+        while last < first + most and cell_len(text[first : last + 1]) <= width:
             last += 1
         space = text.rfind(" ", first + 1, last)
         last = space + 1 if space > first else last

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bioforge.checking.inputs import Inputs, Source
@@ -17,7 +18,8 @@ def watch(session: Session, changes: Iterable[set[Path]] | None = None) -> ExitC
     Raises UserError where there is no file to watch.
     """
     inputs = session.expand()
-    watched = [Path(item) for item in session.request.inputs if Path(item).exists()]
+    # Path.exists raises for long sentences.
+    watched = [Path(item) for item in session.request.inputs if os.path.exists(item)]  # noqa: PTH110
     if len(watched) < len(session.request.inputs):
         raise UserError("--watch takes files and folders that are there, and nothing else")
     try:
@@ -37,10 +39,12 @@ def _among(sources: Iterable[Source], saved: set[Path]) -> list[Source]:
     return [source for source in sources if source.path and source.path.resolve() in saved]
 
 
-def _saved(watched: Iterable[Path]) -> Iterator[set[Path]]:
+def _saved(watched: Sequence[Path]) -> Iterator[set[Path]]:
     from watchfiles import watch as changes_in
 
     # Editors save by replacing a file, which only its folder can tell.
     folders = {path if path.is_dir() else path.resolve().parent for path in watched}
-    for changes in changes_in(*folders, raise_interrupt=True):
+    # What lies below the folder of a file is nobody's concern, unless a folder was named too: it is one for all.
+    recursive = any(path.is_dir() for path in watched)
+    for changes in changes_in(*folders, recursive=recursive, raise_interrupt=True):
         yield {Path(name).resolve() for _, name in changes}

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from bioforge.errors import UserError
+from bioforge.errors import EmptyFileError, UserError
 
 _CONTAINERS = {
     b"PK\x03\x04": "a zip archive or an office document",
@@ -52,7 +52,7 @@ def open_text(path: Path) -> TextFile:
     try:
         with reopen() as stream:
             if not any(chunk.strip() for chunk in _chunks(stream)):
-                raise UserError(f"{path} is empty")
+                raise EmptyFileError(f"{path} is empty")
             return TextFile(path, encoding_of(stream, str(path)), reopen)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
@@ -72,7 +72,7 @@ def read_bytes(path: Path) -> bytes:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
     if not raw.strip():
-        raise UserError(f"{path} is empty")
+        raise EmptyFileError(f"{path} is empty")
     return raw
 
 
