@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
         page = "\n\n".join(
             [
                 "## The first answer, and a file",
-                f"`python -m bench.cold --repeats {asked.repeats}`; a judge of `{base}`'s shape; {results.machine()}{asked.note}",
+                f"`python -m bench.cold {' '.join(sys.argv[1:])}`; a judge of `{base}`'s shape; {results.machine()}{asked.note}",
                 cold(place, name, asked.repeats),
                 warm(place, name, asked.sentences),
             ]

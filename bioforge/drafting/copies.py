@@ -108,7 +108,7 @@ def data_of(home: Home, info: ModelInfo) -> DataSet:
         if described.fingerprint == info.data_fingerprint:
             return data_store.load(home, described.name)
     raise UserError(
-        f"the data set '{info.data}' that {info.name} learnt from is not in the store any more, "
+        f"the data set '{info.data}' that {info.name} learnt from is not in the store, "
         "so what was copied from it cannot be measured; import its file again"
     )
 
