@@ -23,14 +23,7 @@ from bioforge.evaluation.judge import evaluate_judge
 from bioforge.evaluation.writer import evaluate_writer
 from bioforge.files import human_size, read_json, remove_folder, write_json, write_text
 from bioforge.generation.writer import Writer
-from bioforge.judging.metrics import (
-    accuracy,
-    at_temperature,
-    best_temperature,
-    best_threshold,
-    calibration_error,
-    mcc,
-)
+from bioforge.judging.metrics import calibrate, mcc
 from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import catalog, delta, store
 from bioforge.models.bases import folder_of
@@ -166,17 +159,11 @@ def _calibrated(judge: TorchJudge, data: DataSet) -> ModelInfo:
     labels = [int(row.label or 0) for row in rows]
     plain = replace_fields(judge, info=replace_fields(judge.info, temperature=1.0))
     raw, _ = plain.probabilities([row.text for row in rows])
-    temperature = best_temperature(labels, raw)
-    probabilities = at_temperature(raw, temperature)
-    threshold = best_threshold(labels, probabilities)
-    said = [int(probability >= threshold) for probability in probabilities]
-    metrics = {
-        "mcc": mcc(labels, [int(probability >= 0.5) for probability in raw]),
-        "mcc_at_threshold": mcc(labels, said),
-        "accuracy_at_threshold": accuracy(labels, said),
-        "calibration_error": calibration_error(labels, probabilities),
-    }
-    return replace_fields(judge.info, metrics=metrics, threshold=threshold, temperature=temperature)
+    found = calibrate(labels, raw)
+    metrics = {"mcc": mcc(labels, [int(probability >= 0.5) for probability in raw]), **found.metrics}
+    return replace_fields(
+        judge.info, metrics=metrics, threshold=found.threshold, temperature=found.temperature
+    )
 
 
 def _card(info: ModelInfo, rank: int, figures: list[str]) -> str:

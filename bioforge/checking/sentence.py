@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
+from bioforge.judging.characters import whole
 
 
 class Position(NamedTuple):
@@ -70,7 +69,7 @@ class Sentence:
 
 def literal(text: str) -> Sentence:
     """A sentence that stands in no file."""
-    flat = " ".join(_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text).split())
+    flat = " ".join(whole(text).split())
     return Sentence(flat, (Run(0, 1, 1),))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,13 +11,12 @@ from itertools import islice
 from pathlib import Path
 
 from bioforge.errors import UserError
+from bioforge.judging.characters import whole
 from bioforge.judging.labels import check_labels
 from bioforge.models.store import ModelInfo
 
 _READ_AHEAD = 4096
 """Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
-"""Halves of characters have no UTF-8 form, and tokenizers refuse them."""
 _MANY = 512
 """Sentences that take longer without torch than torch takes to load."""
 
@@ -53,8 +51,8 @@ class Judge(ABC):
 
         Those near `threshold`, the judge's own if None, are computed with more care.
         """
-        whole = [_SURROGATES.sub("\N{REPLACEMENT CHARACTER}", sentence) for sentence in sentences]
-        return self.compute(whole, self.threshold if threshold is None else threshold)
+        cut = self.threshold if threshold is None else threshold
+        return self.compute([whole(sentence) for sentence in sentences], cut)
 
     def verdicts(self, sentences: Iterable[str], threshold: float | None = None) -> Iterator[Verdict]:
         """One verdict a sentence, in order, in constant memory."""

@@ -120,6 +120,29 @@ def at_temperature(probabilities: Sequence[float], temperature: float) -> list[f
     return [float(value) for value in expit(logit(np.asarray(probabilities, dtype=float)) / temperature)]
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What makes a judge's log-odds into verdicts, and how good those are on the sentences it was chosen by."""
+
+    temperature: float
+    threshold: float
+    metrics: dict[str, float]
+
+
+def calibrate(labels: Sequence[int], probabilities: Sequence[float]) -> Calibration:
+    """Temperature, and then threshold, for a judge whose log-odds give `probabilities` as they are."""
+    temperature = best_temperature(labels, probabilities)
+    calibrated = at_temperature(probabilities, temperature)
+    threshold = best_threshold(labels, calibrated)
+    said = [int(probability >= threshold) for probability in calibrated]
+    metrics = {
+        "calibration_error": calibration_error(labels, calibrated),
+        "mcc_at_threshold": mcc(labels, said),
+        "accuracy_at_threshold": accuracy(labels, said),
+    }
+    return Calibration(temperature, threshold, metrics)
+
+
 def calibration_error(labels: Sequence[int], probabilities: Sequence[float], bins: int = 10) -> float:
     """Expected calibration error: mean distance of said and found shares of `acceptable`.
 

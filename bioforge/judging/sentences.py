@@ -8,9 +8,10 @@ from itertools import pairwise
 
 from sentencex import get_sentence_boundaries
 
+from bioforge.judging.characters import whole
+
 _MARKER = re.compile(r"\s*(?:[-*•–]|\d{1,3}[.)])\s+")
 """What an item of a list begins with."""
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _NARROWEST = 50
 """Lines of wrapped prose have at least so many characters; shorter ones are a list."""
 
@@ -23,11 +24,10 @@ def split(text: str) -> list[Span]:
     The end of a line ends a sentence too, unless the line is part of prose wrapped to a width. The mark
     before an item of a list belongs to no sentence.
     """
-    # Halves of characters have no UTF-8 form; one character for one keeps every place where it is.
-    whole = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = whole(text)
     spans: list[Span] = []
-    for start, end in _blocks(whole):
-        spans += ((start + first, start + last) for first, last in sentences_within(whole[start:end]))
+    for start, end in _blocks(text):
+        spans += ((start + first, start + last) for first, last in sentences_within(text[start:end]))
     return spans
 
 

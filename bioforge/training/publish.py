@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from bioforge.judging.metrics import (
-    accuracy,
-    at_temperature,
-    best_temperature,
-    best_threshold,
-    calibration_error,
-    mcc,
-)
+from bioforge.judging.metrics import calibrate, calibration_error
 from bioforge.models import store
 from bioforge.models.catalog import find
 from bioforge.models.loading import load_model
@@ -41,13 +34,9 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
         if recipe.tune_threshold and len(probabilities) >= _ENOUGH_TO_CHOOSE_BY:
             labels = job.validation.labels
             metrics["calibration_error_before"] = calibration_error(labels, probabilities)
-            temperature = best_temperature(labels, probabilities)
-            probabilities = at_temperature(probabilities, temperature)
-            metrics["calibration_error"] = calibration_error(labels, probabilities)
-            threshold = best_threshold(labels, probabilities)
-            predictions = [int(probability >= threshold) for probability in probabilities]
-            metrics["mcc_at_threshold"] = mcc(labels, predictions)
-            metrics["accuracy_at_threshold"] = accuracy(labels, predictions)
+            found = calibrate(labels, probabilities)
+            temperature, threshold = found.temperature, found.threshold
+            metrics |= found.metrics
     data = job.run.data()
     base = find(job.base.name)
     name = asked.model if asked.replace else store.free_name(home, asked.model)
