@@ -60,7 +60,8 @@ STARTERS = (
         preset="strong",
         settings=(
             "teacher=starter-judge-large",
-            "corruptions=5",
+            "epochs=6",
+            "corruptions=8",
             "learning_rate=2e-4",
             "freeze=embeddings",
         ),
