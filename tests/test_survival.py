@@ -298,17 +298,20 @@ def test_memory_that_runs_out_costs_speed_and_not_the_result(
     plenty = twin(home, base, keep="last")
     assert work(plenty) == 0
     scarce = twin(home, base, keep="last")
-    computes = Writing.loss_sum
 
-    def short_of_memory(objective: Writing, model: Any, examples: Any, device: Any) -> Any:
-        loss = computes(objective, model, examples, device)
-        if objective.width(examples) * len(examples) > (100 if model.training else in_validation):
-            raise RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"
-            )
-        return loss
+    def short_of_memory(computes: Any) -> Any:
+        def compute(objective: Writing, model: Any, examples: Any, device: Any) -> Any:
+            loss = computes(objective, model, examples, device)
+            if objective.width(examples) * len(examples) > (100 if model.training else in_validation):
+                raise RuntimeError(
+                    "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory"
+                )
+            return loss
 
-    monkeypatch.setattr(Writing, "loss_sum", short_of_memory)
+        return compute
+
+    for name in ("loss_sum", "row_losses"):
+        monkeypatch.setattr(Writing, name, short_of_memory(getattr(Writing, name)))
     assert work_until(scarce, 4) == 0
     said = [event.message for event in scarce.history() if isinstance(event, Warning)]
     assert len(said) == 1 and "out of memory at step 1" in said[0] and first_said in said[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioforge import __version__
 from bioforge.data import store as data_store
+from bioforge.data.cola import OUT_OF_DOMAIN_DEV, TRAIN
 from bioforge.data.rows import Rows
 from bioforge.data.split import train_and_validation
 from bioforge.data.store import DataSet
@@ -22,6 +23,7 @@ from bioforge.generation.writer import begin_token
 from bioforge.models.bases import LocalBase, reading_limit
 from bioforge.models.loading import load_model, load_tokenizer, quiet
 from bioforge.runs.folder import RunFolder
+from bioforge.runs.outcome import HELD_OUT
 from bioforge.runs.recipe import Recipe
 from bioforge.training.checkpoint import hash_of_fixed, load_weights
 from bioforge.training.lessons import lessons, taught
@@ -33,6 +35,16 @@ TUTORIAL_TOKENS: dict[str, Any] = {"bos_token": "<|startoftext|>", "pad_token": 
 _ATTENTION_DROPOUTS = ("attn_pdrop", "attention_dropout", "attention_probs_dropout_prob")
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows not learnt from."""
+
+    split: str
+    positions: Sequence[int]
+    """Among the rows of the data set."""
+    rows: Encoded
+
+
 @dataclass
 class Job:
     run: RunFolder
@@ -42,12 +54,17 @@ class Job:
     tokenizer: PreTrainedTokenizerBase
     objective: Objective
     train: Encoded
-    validation: Encoded
+    held_out: list[HeldOut]
+    """First the rows to validate on; then, where the data has them, out-of-domain rows, which decide nothing."""
     max_length: int
     base_config: dict[str, Any] = field(default_factory=dict)
     """Configuration values changed for training only, to be put back into what is saved."""
     fixed: str = ""
     """Hash of the weights that do not learn."""
+
+    @property
+    def validation(self) -> Encoded:
+        return self.held_out[0].rows
 
     def save_model(self, folder: Path, weights: dict[str, torch.Tensor] | None = None) -> None:
         """Write model and tokenizer as plain `from_pretrained` folders, with the base's own configuration.
@@ -119,11 +136,17 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
         load_weights(model, fixed, checkpoint)
     tokens = kept(run.home, base.folder, objective, data.rows, data.info.fingerprint, say)
     assert isinstance(train_rows, Rows) and isinstance(validation_rows, Rows)
-    train, validation = tokens.at(train_rows.positions), tokens.at(validation_rows.positions)
+    train = tokens.at(train_rows.positions)
+    split = validation_rows[0].split
+    apart = {HELD_OUT if split == TRAIN else split: validation_rows}
+    if unseen := data.split(OUT_OF_DOMAIN_DEV):
+        assert isinstance(unseen, Rows)
+        apart[OUT_OF_DOMAIN_DEV] = unseen
+    held_out = [HeldOut(name, rows.positions, tokens.at(rows.positions)) for name, rows in apart.items()]
     if recipe.teacher or recipe.corruptions:
         train = taught(objective, lessons(run, train_rows, say))
     return Job(
-        run, recipe, base, model, tokenizer, objective, train, validation, max_length, base_config, fixed
+        run, recipe, base, model, tokenizer, objective, train, held_out, max_length, base_config, fixed
     )
 
 

@@ -197,14 +197,14 @@ class Loop:
         return (self.total - self.progress.step) / every
 
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
-        """Metrics and probabilities on the validation rows, and the seconds that took."""
+        """Metrics, what is found of each of the validation rows, and the seconds that took."""
         started = time.monotonic()
-        metrics, probabilities = self.learner.in_memory(
+        metrics, of_rows = self.learner.in_memory(
             lambda: self._validated(2 * self._validation_tokens()),
             self._largest_validation_pass,
         )
         self.pace.validation_seconds = time.monotonic() - started
-        return metrics, probabilities, self.pace.validation_seconds
+        return metrics, of_rows, self.pace.validation_seconds
 
     def _validation_tokens(self) -> int:
         """Half of what a pass of the validation may take: without gradients it needs half the memory."""
@@ -242,7 +242,7 @@ class Loop:
 
     def _validate(self) -> None:
         progress = self.progress
-        metrics, probabilities, seconds = self._measure()
+        metrics, of_rows, seconds = self._measure()
         if not math.isfinite(metrics["loss"]):
             raise DivergedError(
                 f"at step {progress.step} the validation loss is {metrics['loss']}; {DIVERGED}"
@@ -266,8 +266,8 @@ class Loop:
                 best=best,
             )
         )
-        if probabilities and len({probability >= 0.5 for probability in probabilities}) == 1:
-            said = "acceptable" if probabilities[0] >= 0.5 else "unacceptable"
+        if self.recipe.task == "cola" and len({probability >= 0.5 for probability in of_rows}) == 1:
+            said = "acceptable" if of_rows[0] >= 0.5 else "unacceptable"
             self.emit(
                 Warning(message=f"at step {progress.step} the judge calls every validation sentence {said}")
             )

@@ -115,6 +115,17 @@ class Writing:
             return packed_losses(model, [example.ids for example in examples], device)[0]
         return self.losses(model, examples, device)[0]
 
+    def row_losses(
+        self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
+    ) -> list[float]:
+        """Loss of each example, summed over its targets; nothing to learn from."""
+        if self.recipe.packing:
+            ids = [example.ids for example in examples]
+            at_tokens = packed_losses(model, ids, device)[1][0]
+            parts = torch.split(at_tokens, [len(text) for text in ids])
+            return [part.double().sum().item() for part in parts]
+        return self.losses(model, examples, device)[1].double().sum(-1).tolist()
+
     def losses(
         self, model: PreTrainedModel, examples: Sequence[Example], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from bioforge.judging.metrics import calibrate, calibration_error
+from bioforge.generation.writer import decode
+from bioforge.judging.metrics import at_temperature, calibrate, calibration_error
 from bioforge.models import store
 from bioforge.models.catalog import find
 from bioforge.models.loading import load_model
 from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
+from bioforge.runs.outcome import Judged, Outcome, Written, keep_outcome
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job, versions
 from bioforge.training.validation import MAX_TOKENS, validate
@@ -27,16 +29,20 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     home, asked, recipe = job.run.home, job.run.info(), job.recipe
     model = load_model(job.run.best, recipe.task).to(device)  # type: ignore[arg-type]
     most = min(MAX_TOKENS, 2 * (progress.tokens_per_pass or recipe.tokens_per_pass or MAX_TOKENS))
-    metrics, probabilities = validate(model, job.objective, job.validation, recipe.batch_size * 2, most)
+    measured = [
+        validate(model, job.objective, part.rows, recipe.batch_size * 2, most) for part in job.held_out
+    ]
+    metrics, of_rows = measured[0]
     threshold, temperature = None, 1.0
     if recipe.task == "cola":
         threshold = 0.5
-        if recipe.tune_threshold and len(probabilities) >= _ENOUGH_TO_CHOOSE_BY:
+        if recipe.tune_threshold and len(of_rows) >= _ENOUGH_TO_CHOOSE_BY:
             labels = job.validation.labels
-            metrics["calibration_error_before"] = calibration_error(labels, probabilities)
-            found = calibrate(labels, probabilities)
-            temperature, threshold = found.temperature, found.threshold
-            metrics |= found.metrics
+            metrics["calibration_error_before"] = calibration_error(labels, of_rows)
+            chosen = calibrate(labels, of_rows)
+            temperature, threshold = chosen.temperature, chosen.threshold
+            metrics |= chosen.metrics
+    keep_outcome(job.run, _outcome(job, [found for _, found in measured], threshold, temperature))
     data = job.run.data()
     base = find(job.base.name)
     name = asked.model if asked.replace else store.free_name(home, asked.model)
@@ -62,3 +68,19 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     )
     store.publish(home, job.run.best, info, replace=asked.replace)
     return info
+
+
+def _outcome(job: Job, found: list[list[float]], threshold: float | None, temperature: float) -> Outcome:
+    """`found` of each row of `job.held_out`: probabilities as computed, or losses in nats."""
+    outcome = Outcome(threshold)
+    for part, of_rows in zip(job.held_out, found, strict=True):
+        positions = list(map(int, part.positions))
+        if job.recipe.task == "cola":
+            calibrated = at_temperature(of_rows, temperature)
+            outcome.judged.append(Judged(part.split, positions, part.rows.labels, calibrated))
+        else:
+            examples = part.rows.examples
+            targets = [job.objective.targets(example) for example in examples]
+            read = [len(decode(job.tokenizer, example.ids).encode()) for example in examples]
+            outcome.written.append(Written(part.split, positions, of_rows, targets, read))
+    return outcome

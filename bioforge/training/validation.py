@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from bioforge.judging.metrics import accuracy, mcc
 from bioforge.models.batching import in_order_of_length
-from bioforge.training.objective import Judging, Objective
+from bioforge.training.objective import Judging, Objective, Writing
 from bioforge.training.team import ALONE, Team
 from bioforge.training.tokens import Encoded
 
@@ -26,7 +26,7 @@ def validate(
     max_tokens: int = MAX_TOKENS,
     team: Team = ALONE,
 ) -> tuple[dict[str, float], list[float]]:
-    """Metrics over all of `rows`, and for judges each row's probability of being acceptable.
+    """Metrics over all of `rows`, and of each row its probability of being acceptable, or its loss in nats.
 
     Writers: `loss` in nats a target and `perplexity`. Judges: `loss`, `accuracy`, `mcc`. Every target
     weighs the same, however the rows fall into batches and the batches to the processes of `team`.
@@ -34,7 +34,7 @@ def validate(
     was_training = model.training
     model.eval()
     total, targets = 0.0, 0
-    probabilities: dict[int, float] = {}
+    found: dict[int, float] = {}
     batches = in_order_of_length(widths_of(objective, rows), batch_size, max_tokens)
     try:
         for turn in range(0, len(batches), team.size):
@@ -42,26 +42,27 @@ def validate(
             batch = batches[min(turn + team.rank, len(batches) - 1)]
             examples = [rows.examples[index] for index in batch]
             counts = turn + team.rank < len(batches)
-            if isinstance(objective, Judging):
+            if isinstance(objective, Writing):
+                of_rows = objective.row_losses(model, examples, model.device)
+                loss = sum(of_rows)
+            else:
+                assert isinstance(objective, Judging)
                 scores = objective.logits(model, examples, model.device).log_softmax(-1).tolist()
                 loss = -sum(row[example.label] for row, example in zip(scores, examples, strict=True))
-                if counts:
-                    good = (math.exp(good) for _, good in scores)
-                    probabilities |= dict(zip(batch, good, strict=True))
-            else:
-                loss = objective.loss_sum(model, examples, model.device).item()
+                of_rows = [math.exp(good) for _, good in scores]
             if counts:
+                found |= dict(zip(batch, of_rows, strict=True))
                 total += loss
                 targets += sum(objective.targets(example) for example in examples)
     finally:
         model.train(was_training)
-    parts = team.tell((total, targets, probabilities))
+    parts = team.tell((total, targets, found))
     mean = sum(total for total, _, _ in parts) / sum(targets for _, targets, _ in parts)
-    if not isinstance(objective, Judging):
-        return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, []
+    everywhere = {index: value for _, _, part in parts for index, value in part.items()}
+    in_order = [everywhere[index] for index in range(len(rows.table))]
+    if isinstance(objective, Writing):
+        return {"loss": mean, "perplexity": math.exp(min(mean, 700.0))}, in_order
     labels = rows.labels
-    found = {index: value for _, _, part in parts for index, value in part.items()}
-    in_order = [found[index] for index in range(len(labels))]
     predictions = [int(probability >= 0.5) for probability in in_order]
     return {
         "loss": mean,

@@ -30,6 +30,7 @@ from bioforge.runs.events import (
     Warning,
 )
 from bioforge.runs.folder import RunFolder
+from bioforge.runs.outcome import keep_lengths
 from bioforge.training.memory import is_out_of_memory
 
 _LOCK_WAIT_S = 5
@@ -176,6 +177,8 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
         _stopped(run, emit, progress.step, "asked to stop")
         # torchrun then ends the processes that nobody asked.
         return ExitCode.OK if first else ExitCode.INTERRUPTED
+    if first:
+        keep_lengths(run, job.train.lengths.tolist(), job.max_length, job.train.truncated)
     where = device.choose()
     precision = device.precision(job.recipe.precision, where)
     accelerator = Accelerator(
