@@ -12,18 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from bioforge.generation.writer import Sampling, Writer
+from bioforge.judging.judge import Judge, open_judge
 from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models.loading import load_model, load_tokenizer
-from bioforge.models.store import ModelInfo
+from bioforge.models.store import INFO_FILE, ModelInfo
 
 Job = dict[str, Any]
 
 
 def classify(job: Job) -> dict[str, Any]:
-    """Sentences a second, tokenizing included."""
+    """Sentences a second, tokenizing included: of a model of the store as `check` has it, of a base by torch."""
     base = Path(job["base"])
-    info = ModelInfo("bench", "cola", "bench", "", "", "", "", "", {}, {}, 0, max_length=128)
-    judge = TorchJudge(load_model(base, "cola").eval(), load_tokenizer(base), info)
+    judge: Judge
+    if (base / INFO_FILE).exists():
+        judge = open_judge(base)
+    else:
+        info = ModelInfo("bench", "cola", "bench", "", "", "", "", "", {}, {}, 0, max_length=128)
+        judge = TorchJudge(load_model(base, "cola").eval(), load_tokenizer(base), info)
     list(judge.verdicts(job["texts"][:64]))
     began = time.perf_counter()
     said = list(judge.verdicts(job["texts"]))

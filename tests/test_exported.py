@@ -194,7 +194,9 @@ def test_two_processes_may_make_it_at_once(bert: Path) -> None:
     assert not [path.name for path in bert.iterdir() if path.name.startswith(".")]
 
 
-def test_many_sentences_go_to_torch_and_stay_there(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_gpu_many_sentences_go_to_torch_and_stay_there(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(judge, "_MANY", 3)
     opened: list[Path] = []
 
@@ -203,13 +205,25 @@ def test_many_sentences_go_to_torch_and_stay_there(bert: Path, monkeypatch: pyte
         return TorchJudge.load(folder)
 
     monkeypatch.setattr(judge, "_open_torch", open_torch)
-    quick = judge._QuickJudge(bert)
+    monkeypatch.setattr(judge, "_may_have_gpu", lambda: True)
+    quick = judge.open_judge(bert)
     few = [verdict.probability for verdict in quick.verdicts(HOSTILE[-3:])]
     assert opened == []
     many = [verdict.probability for verdict in quick.verdicts(HOSTILE)]
     assert few == pytest.approx(many[-3:], abs=1e-5)
     list(quick.verdicts(HOSTILE))
     assert opened == [bert]
+
+
+def test_many_sentences_are_judged_side_by_side_as_each_alone(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "_may_have_gpu", lambda: False)
+    sentences = [f"{' '.join(['word'] * (number % 7))} {number}." for number in range(200)] + HOSTILE
+    quick = judge.open_judge(bert)
+    assert isinstance(quick, ExportedJudge)
+    together, _ = quick.probabilities(sentences)
+    assert together == pytest.approx([quick.probabilities([one])[0][0] for one in sentences], abs=1e-5)
 
 
 def test_the_first_check_makes_the_graph_and_a_damaged_one_changes_no_answer(bert: Path) -> None:

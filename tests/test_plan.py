@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bioforge.data.rows import Row
 from bioforge.data.split import hold_out
-from bioforge.models.batching import in_order_of_length
+from bioforge.models.by_length import in_order_of_length
 from bioforge.training.plan import batches_of_epoch, steps_of_epoch, steps_per_epoch
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=700)

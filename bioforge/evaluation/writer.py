@@ -12,7 +12,7 @@ from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.evaluation.judge import held_out
 from bioforge.generation.writer import Writer, begin_token, decode
-from bioforge.models.batching import in_order_of_length
+from bioforge.models.by_length import in_order_of_length
 from bioforge.models.store import ModelInfo
 from bioforge.runs import recipe as recipes
 from bioforge.training.objective import Writing

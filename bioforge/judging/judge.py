@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from bioforge.models.store import ModelInfo
 _READ_AHEAD = 4096
 """Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
 _MANY = 512
-"""Sentences that take longer without torch than torch takes to load."""
+"""Sentences that take longer without a GPU than torch takes to load."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,25 @@ def open_judge(folder: Path, say: Callable[[str], None] | None = None) -> Judge:
     Raises UserError where the folder holds no judge.
     """
     check_labels(folder)
-    # The exported form saves the seconds that loading torch takes. Where torch is loaded already, there is nothing
-    # to save; and where sentences are many, torch is worth the wait. Both give the same verdicts.
-    if "torch" in sys.modules:
-        return _open_torch(folder)
     with contextlib.suppress(UserError):
-        return _QuickJudge(folder)
+        return _open_quick(folder)
     from bioforge.judging.exporting import export_once
 
     export_once(folder, say)
+    with contextlib.suppress(UserError):
+        return _open_quick(folder)
     return _open_torch(folder)
+
+
+def _open_quick(folder: Path) -> Judge:
+    """By the exported form; raises UserError where there is none."""
+    return _QuickJudge(folder) if _may_have_gpu() else _open_exported(folder)
+
+
+def _open_exported(folder: Path) -> Judge:
+    from bioforge.judging.exported import ExportedJudge
+
+    return ExportedJudge.load(folder)
 
 
 def _open_torch(folder: Path) -> Judge:
@@ -88,14 +97,17 @@ def _open_torch(folder: Path) -> Judge:
     return TorchJudge.load(folder)
 
 
+def _may_have_gpu() -> bool:
+    """Told without loading torch."""
+    return shutil.which("nvidia-smi") is not None
+
+
 class _QuickJudge(Judge):
-    """Answers a few sentences at once; when there are many it turns to torch, and stays with it."""
+    """Answers a few sentences at once; when there are many it turns to torch and the GPU, and stays with them."""
 
     def __init__(self, folder: Path) -> None:
-        from bioforge.judging.exported import ExportedJudge
-
         self._folder = folder
-        self._judge: Judge = ExportedJudge.load(folder)
+        self._judge = _open_exported(folder)
         self._is_torch = False
         self.info = self._judge.info
 

@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from bioforge.judging.judge import Judge
-from bioforge.models.batching import encode_sentences, in_order_of_length, mask, pad
+from bioforge.models.batching import encode_sentences, mask, pad
+from bioforge.models.by_length import in_order_of_length
 from bioforge.models.loading import load_model, load_tokenizer
 from bioforge.models.precision import computes_bf16
 from bioforge.models.store import ModelInfo, read_info

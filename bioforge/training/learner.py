@@ -14,7 +14,7 @@ from accelerate import Accelerator, DistributedType
 from transformers import PreTrainedModel
 
 from bioforge.errors import UserError
-from bioforge.models.batching import in_order_of_length
+from bioforge.models.by_length import in_order_of_length
 from bioforge.runs.events import Emit, Warning
 from bioforge.training import checkpoint, device
 from bioforge.training.averaging import Average

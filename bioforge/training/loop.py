@@ -20,7 +20,7 @@ from accelerate import Accelerator
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
-from bioforge.models.batching import in_order_of_length
+from bioforge.models.by_length import in_order_of_length
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import Checkpoint, Emit, Sample, Step, Validation, Warning
 from bioforge.training import checkpoint, device

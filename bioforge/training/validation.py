@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from bioforge.judging.metrics import accuracy, mcc
-from bioforge.models.batching import in_order_of_length
+from bioforge.models.by_length import in_order_of_length
 from bioforge.training.objective import Judging, Objective, Writing
 from bioforge.training.team import ALONE, Team
 from bioforge.training.tokens import Encoded
