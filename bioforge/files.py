@@ -173,25 +173,6 @@ def visible_folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def keep_within(most: int, cache: Path, mark: str, newest: Path) -> None:
-    """Remove folders two levels down in `cache` until they hold at most `most` bytes, those used longest ago first.
-
-    One was used when its file `mark` was last touched; `newest` always stays. What another process reads stays
-    readable for it, or stays.
-    """
-    used: dict[Path, tuple[float, int]] = {}
-    for folder in [folder for parent in visible_folders(cache) for folder in visible_folders(parent)]:
-        with contextlib.suppress(OSError):  # another process may be clearing up too
-            size = sum(path.stat().st_size for path in folder.iterdir())
-            used[folder] = (folder / mark).stat().st_mtime, size
-    total = 0
-    for folder in sorted(used, key=lambda folder: (folder == newest, used[folder][0]), reverse=True):
-        total += used[folder][1]
-        if total > most and folder != newest:
-            with contextlib.suppress(OSError):
-                remove_folder(folder)
-
-
 def typed_path(text: str) -> Path:
     """An existing file or folder from what a person typed or pasted, quotation marks and `~` included.
 

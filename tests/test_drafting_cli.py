@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from bioforge.data import store as data_store
 from bioforge.data.store import DataInfo
 from bioforge.drafting.cleaning import sentence_ends
+from bioforge.generation import writer as generation
 from bioforge.models.store import ModelInfo
 from bioforge.paths import Home
 from bioforge.reporting.text import safe
@@ -105,6 +107,26 @@ def test_texts_whose_file_cannot_be_written_are_shown(
     result = cli("generate", "Born in", "--n", "2", "--out", tmp_path / "texts.csv", *FEW)
     assert result.code == 2 and "texts.csv: No space left on device" in result.err
     assert result.out == shown and shown.startswith("1: Born in")
+
+
+def test_ctrl_c_keeps_the_texts_that_are_written(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pressed after the first 32, which are drawn side by side."""
+    draws = generation._draw_batch
+
+    def draw(*given: Any, **named: Any) -> Any:
+        drawn = draws(*given, **named)
+        signal.raise_signal(signal.SIGINT)
+        return drawn
+
+    monkeypatch.setattr(generation, "_draw_batch", draw)
+    out = tmp_path / "texts.jsonl"
+    result = cli("generate", "Born in", "--n", "40", "--no-trim", "--out", str(out), *FEW)
+    assert result.code == 130 and "what is written so far is kept" in result.err
+    kept = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert len(kept) == 32 and all(text["text"].startswith("Born in") for text in kept)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_good_file_is_not_replaced_by_no_texts(cli: Cli, judge: str, tmp_path: Path) -> None:

@@ -141,9 +141,9 @@ def test_runs_of_several_seeds_share_their_lessons_and_other_rows_do_not(
     rows = list(data_store.load(home, "sentences").rows)[:20]
     for seed in (1, 2):
         lessons(asked(corruptions=1, seed=seed), rows, _silent)
-    assert len(list(home.lessons.glob("*/*.json"))) == 1
+    assert len(list(home.lessons.glob("*/*/*.json"))) == 1
     lessons(asked(corruptions=1), rows[1:], _silent)
-    assert len(list(home.lessons.glob("*/*.json"))) == 2
+    assert len(list(home.lessons.glob("*/*/*.json"))) == 2
     data_store.remove(home, "sentences")
     assert not list(home.lessons.glob("*/*")), "nothing is left of data that were removed"
 
@@ -152,7 +152,7 @@ def test_damaged_lessons_are_made_anew(home: Home, asked: Callable[..., RunFolde
     rows = list(data_store.load(home, "sentences").rows)[:20]
     run = asked(corruptions=1)
     made = lessons(run, rows, _silent)
-    (path,) = home.lessons.glob("*/*.json")
+    (path,) = home.lessons.glob("*/*/*.json")
     path.write_text(path.read_text()[:100])
     assert lessons(run, rows, _silent) == made
 
@@ -182,7 +182,7 @@ def test_a_stopped_teacher_leaves_nothing_half_done(
     rows = list(data_store.load(home, "sentences").rows)[:20]
     with pytest.raises(InterruptedError):
         lessons(asked(teacher="sentences"), rows, stop)
-    assert not list(home.lessons.glob("*/*.json"))
+    assert not list(home.lessons.glob("*/*/*.json"))
 
 
 def test_the_loss_is_the_cross_entropy_with_the_targets(home: Home, teacher: TorchJudge) -> None:

@@ -21,9 +21,7 @@ def check(
             help="Sentences, text and Markdown files, folders of them; - reads stdin.",
         ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A judge you trained; the default one if left out.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(help="A judge; the default one if left out.")] = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Accept from this probability on; the model's own if left out."),

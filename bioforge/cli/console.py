@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -32,6 +35,25 @@ def show(*items: RenderableType) -> None:
 def note(message: str) -> None:
     """Tell the user something that is no result."""
     stderr().print(Text(message, style="dim"), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, for work that keeps what it has; pressed again, it ends at once."""
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        note("stopping; what is written so far is kept")
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def show_json(value: Any) -> None:

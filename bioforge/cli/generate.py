@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioforge.cli.console import note, show_json
+from bioforge.cli.console import note, show_json, stop_on_interrupt
 from bioforge.cli.options import JsonFlag, SeedOption
 from bioforge.errors import ExitCode, UserError
 
@@ -208,8 +208,11 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
     from bioforge.reporting.drafts import cut, facts, shortfall, summary
     from bioforge.reporting.text import safe
 
-    outcomes = desk.write(order, note)
-    texts = [draft for outcome in outcomes for draft in outcome.texts]
+    with stop_on_interrupt() as stopped:
+        outcomes = desk.write(order, note, should_stop=stopped)
+        texts = [draft for outcome in outcomes for draft in outcome.texts]
+        if stopped():
+            texts = [draft for draft in texts if draft.tokens and NO_WHOLE_SENTENCE not in draft.flaws]
     lost: UserError | None = None
     if out and texts:
         try:
@@ -241,6 +244,8 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
             sys.stdout.write(f"   {facts(draft)}\n\n")
     if lost:
         raise lost
+    if stopped():
+        raise typer.Exit(ExitCode.INTERRUPTED)
     short = [line for outcome in outcomes if (line := shortfall(outcome, order))]
     for line in short:
         note(line)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from bioforge.cache import cached
 from bioforge.data import store as data_store
 from bioforge.data.rows import Row
 from bioforge.data.split import train_and_validation
@@ -27,11 +27,7 @@ from bioforge.drafting.suffixes import longest_match, suffix_array
 from bioforge.drafting.words import words_of
 from bioforge.errors import UserError
 from bioforge.files import (
-    keep_within,
-    new_folder,
     read_json,
-    remove_folder,
-    remove_unfinished,
     sha256_of,
     write_json,
 )
@@ -120,28 +116,14 @@ def open_copies(home: Home, info: ModelInfo, say: Say) -> Copies:
     """
     data = data_of(home, info)
     folder = _folder(home, info)
+
+    def make_of_data(staging: Path) -> None:
+        make(staging, train_and_validation(data, *recipes.from_json(info.recipe).split)[0], say)
+
     try:
-        return _opened(home.copies, folder, data, recipes.from_json(info.recipe).split, say)
+        return cached(folder, open_made, make_of_data, mark=_ABOUT, most=_MOST_BYTES)
     except OSError as error:
         raise UserError(f"copies cannot be told: {folder} cannot be written: {error.strerror}") from error
-
-
-def _opened(
-    cache: Path, folder: Path, data: DataSet, split: tuple[float, int, bool, int], say: Say
-) -> Copies:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        found = open_made(folder)
-        if found is None:
-            remove_unfinished(folder.parent, folder.name)
-            remove_folder(folder)
-            with new_folder(folder) as staging:
-                make(staging, train_and_validation(data, *split)[0], say)
-            found = open_made(folder)
-            keep_within(_MOST_BYTES, cache, _ABOUT, folder)
-        if found is None:
-            raise UserError(f"{folder} was changed or removed while it was made; try again")
-        return found
 
 
 def copies_at_hand(home: Home, info: ModelInfo, asked: bool | None, say: Say) -> tuple[Copies | None, str]:

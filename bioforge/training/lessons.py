@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
+from bioforge.cache import cached
 from bioforge.data.corruptions import Corruptor, Lexicon
 from bioforge.data.rows import Row
 from bioforge.errors import UserError
@@ -26,6 +26,8 @@ from bioforge.runs.recipe import Recipe
 from bioforge.training.objective import Objective
 from bioforge.training.tokens import Encoded, encode
 
+_FILE = "lessons.json"
+_MOST_BYTES = 10**9
 _FORMAT = 1
 """Rises with every change to what is made here."""
 _SEED = 0
@@ -55,22 +57,28 @@ def lessons(run: RunFolder, rows: Sequence[Row], say: Callable[[str], None]) -> 
     Raises UserError where the teacher still has to be asked, and is gone or another one.
     """
     home, recipe = run.home, run.recipe()
-    path = home.lessons / run.data()["fingerprint"] / f"{_key(recipe, rows, run.teacher())}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
-        if path.is_file():
-            try:
-                return [Lesson(**values) for values in read_json(path)]
-            except (OSError, ValueError, TypeError):
-                path.unlink()
+    folder = home.lessons / run.data()["fingerprint"] / _key(recipe, rows, run.teacher())
+
+    def make(staging: Path) -> None:
         made = _made(rows, recipe.corruptions)
         if recipe.teacher:
             made = _taught(made, _teacher(run), len(rows), recipe.label_share, say)
         elif recipe.corruptions:
             # A corruption of an unacceptable sentence may have mended it; only a teacher could tell.
             made = [lesson for at, lesson in enumerate(made) if at < len(rows) or lesson.label == 1]
-        write_json(path, [asdict(lesson) for lesson in made])
-        return made
+        write_json(staging / _FILE, [asdict(lesson) for lesson in made])
+
+    return cached(folder, _kept, make, mark=_FILE, most=_MOST_BYTES)
+
+
+def _kept(folder: Path) -> list[Lesson] | None:
+    """None where there are none, or they are damaged."""
+    try:
+        found = [Lesson(**values) for values in read_json(folder / _FILE)]
+        os.utime(folder / _FILE)
+        return found
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def taught(objective: Objective, given: Sequence[Lesson]) -> Encoded:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, overload
@@ -22,17 +23,12 @@ from typing import Any, overload
 import numpy as np
 import tokenizers
 import transformers
-from filelock import FileLock
 from numpy.typing import NDArray
 
+from bioforge.cache import cached
 from bioforge.data.rows import Row
-from bioforge.errors import UserError
 from bioforge.files import (
-    keep_within,
-    new_folder,
     read_json,
-    remove_folder,
-    remove_unfinished,
     sha256_of,
     write_json,
 )
@@ -148,22 +144,11 @@ def kept(
 
     `base` is the folder that the tokenizer came from.
 
-    Processes that want the same tokens at once wait for the first; damaged ones are made anew. `say` is
-    told how far it is, and may raise to stop.
+    Damaged ones are made anew. `say` is told how far it is, and may raise to stop.
     """
     folder = home.tokens / fingerprint / _key(base, objective)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        found = _open(folder)
-        if found is None:
-            remove_unfinished(folder.parent, folder.name)
-            remove_folder(folder)
-            _make(folder, objective, rows, say)
-            found = _open(folder)
-            keep_within(_MOST_BYTES, home.tokens, _ABOUT, folder)
-        if found is None:
-            raise UserError(f"{folder} was changed or removed while it was made; try again")
-        return found
+    make = partial(_make, objective=objective, rows=rows, say=say)
+    return cached(folder, _open, make, mark=_ABOUT, most=_MOST_BYTES)
 
 
 def _key(base: Path, objective: Objective) -> str:
@@ -182,18 +167,17 @@ def _key(base: Path, objective: Objective) -> str:
 def _make(folder: Path, objective: Objective, rows: Sequence[Row], say: Callable[[str], None]) -> None:
     tables: list[NDArray[Any]] = []
     kind = ""
-    with new_folder(folder) as staging, _all_cores():
-        with (staging / _IDS).open("wb") as stream:
-            say(f"tokenizing 0 of {len(rows):,}")
-            for number, (ids, table) in enumerate(_pieces(objective, rows), 1):
-                stream.write(ids.tobytes())
-                tables.append(table)
-                kind = ids.dtype.str
-                if number % _SAY_EVERY == 0:
-                    say(f"tokenizing {number * _PIECE:,} of {len(rows):,}")
-        np.save(staging / _ROWS, np.concatenate(tables))
-        checksums = {name: sha256_of(staging / name) for name in (_IDS, _ROWS)}
-        write_json(staging / _ABOUT, {"ids": kind, "sha256": checksums})
+    with _all_cores(), (folder / _IDS).open("wb") as stream:
+        say(f"tokenizing 0 of {len(rows):,}")
+        for number, (ids, table) in enumerate(_pieces(objective, rows), 1):
+            stream.write(ids.tobytes())
+            tables.append(table)
+            kind = ids.dtype.str
+            if number % _SAY_EVERY == 0:
+                say(f"tokenizing {number * _PIECE:,} of {len(rows):,}")
+    np.save(folder / _ROWS, np.concatenate(tables))
+    checksums = {name: sha256_of(folder / name) for name in (_IDS, _ROWS)}
+    write_json(folder / _ABOUT, {"ids": kind, "sha256": checksums})
 
 
 @contextlib.contextmanager
