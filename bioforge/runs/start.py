@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from bioforge.data import store as data_store
@@ -28,6 +29,7 @@ from bioforge.runs import folder, recipe
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.freezing import parse_freeze
 from bioforge.runs.recipe import Recipe
+from bioforge.runs.tracking import check_trackers
 
 _SHORTEST = 8
 _CHECKPOINTS = 3
@@ -57,10 +59,11 @@ def new_run(
     seed: int | None = None,
     model: str | None = None,
     replace_model: bool = False,
+    trackers: Sequence[str] = (),
 ) -> RunFolder:
     """Check everything that can be checked without torch, then write the run's folder.
 
-    Raises UserError, with nothing written, where data, base, recipe, name or disk will not do.
+    Raises UserError, with nothing written, where data, base, recipe, name, trackers or disk will not do.
     """
     loaded = data_store.load(home, data)
     if loaded.info.kind != task:
@@ -76,6 +79,7 @@ def new_run(
     _check_treatment(chosen, local)
     _check_lessons(home, chosen)
     train_and_validation(loaded, *chosen.split)
+    told = check_trackers(trackers)
     if model is not None:
         check_name(model, "model")
         if (home.models / model).exists() and not replace_model:
@@ -89,7 +93,14 @@ def new_run(
         )
     teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
     return folder.create(
-        home, chosen, loaded.info, local, model=model or data, replace=replace_model, teacher=teacher
+        home,
+        chosen,
+        loaded.info,
+        local,
+        model=model or data,
+        replace=replace_model,
+        teacher=teacher,
+        trackers=told,
     )
 
 
