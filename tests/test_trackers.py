@@ -55,11 +55,12 @@ def samples(folder: Path) -> list[tuple[int, str]]:
     return [(e.step, e.tensor_proto.string_val[0].decode()) for e in read.Tensors("sample/text_summary")]
 
 
-def told_by_events(run: RunFolder) -> dict[str, list[tuple[int, float]]]:
+def told_by_events(run: RunFolder) -> dict[str, list[tuple[int, Any]]]:
     """What the trackers should have heard, from the run's own record of what holds."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    found: dict[str, list[tuple[int, Any]]] = {}
     for event in run.history():
         figures: dict[str, float] = {}
+        step = getattr(event, "step", 0)
         if isinstance(event, Step):
             figures = {f"train/{key}": getattr(event, key) for key in STEPS}
         elif isinstance(event, Validation):
@@ -68,7 +69,7 @@ def told_by_events(run: RunFolder) -> dict[str, list[tuple[int, float]]]:
             figures |= {f"validation/{key}": value for key, value in event.metrics.items()}
         for tag, value in figures.items():
             if not math.isnan(value):
-                found.setdefault(tag, []).append((event.step, pytest.approx(value, rel=1e-6)))  # type: ignore[attr-defined]
+                found.setdefault(tag, []).append((step, pytest.approx(value, rel=1e-6)))
     return found
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bioforge.models.store import Measure, ModelInfo
 
+PLACE = "PATH/TO/THIS/FOLDER"
+"""Where a card loads its model from."""
 _PURPOSE = {
     "bios": "Writes biographies in the style of the texts it was trained on. What it writes is invented: "
     "check every name, date and claim before using it.",
@@ -35,7 +37,7 @@ _SETTINGS = ("preset", "seed", "epochs", "batch_size", "accumulate", "learning_r
 _JUDGING = """import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-folder = "PATH/TO/THIS/FOLDER"
+folder = "{place}"
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
 
@@ -52,7 +54,7 @@ for sentence, probability in zip(sentences, probabilities):
 _WRITING = """import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-folder = "PATH/TO/THIS/FOLDER"
+folder = "{place}"
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForCausalLM.from_pretrained(folder).eval()
 
@@ -183,8 +185,12 @@ Intervals are what other rows of that kind would give. {first.capitalize()} also
 def _snippet(info: ModelInfo) -> str:
     if info.task == "cola":
         threshold = 0.5 if info.threshold is None else info.threshold
-        return _JUDGING.format(max_length=info.max_length, temperature=info.temperature, threshold=threshold)
-    return _WRITING.format(**{key: info.recipe.get(key, usual) for key, usual in _SAMPLING.items()})
+        return _JUDGING.format(
+            place=PLACE, max_length=info.max_length, temperature=info.temperature, threshold=threshold
+        )
+    return _WRITING.format(
+        place=PLACE, **{key: info.recipe.get(key, usual) for key, usual in _SAMPLING.items()}
+    )
 
 
 def _making(info: ModelInfo, made: str) -> str:

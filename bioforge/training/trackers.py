@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -35,7 +36,7 @@ class Trackers:
 
     def __enter__(self) -> Trackers:
         for name in self.names:
-            self._attempt(name, lambda name=name: self._begin(name))
+            self._attempt(name, partial(self._begin, name))
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -82,7 +83,7 @@ class Trackers:
         is_text = any(isinstance(value, str) for value in values.values())
         for name, tracker in list(self._open.items()):
             if not is_text or name in _READS_TEXT:
-                self._attempt(name, lambda tracker=tracker: tracker.log(values, step=step))
+                self._attempt(name, partial(tracker.log, values, step=step))
 
     def _attempt(self, name: str, action: Callable[[], object]) -> None:
         try:
