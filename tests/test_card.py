@@ -121,6 +121,18 @@ def test_only_a_hubs_base_is_named_to_a_hub_and_no_path_is_told(source: str) -> 
     assert "/home" not in card and "someone" not in card
 
 
+@pytest.mark.parametrize(
+    ("keep", "temperature", "said"),
+    [
+        ("best", 1.5, "In domain dev also chose the checkpoint and the temperature and the threshold"),
+        ("best", 1.0, "In domain dev also chose the checkpoint, which"),
+        ("last", 1.0, "would give. A sentence counts"),
+    ],
+)
+def test_rows_that_chose_something_are_named(keep: str, temperature: float, said: str) -> None:
+    assert said in model_card(replace(INFO, recipe={"keep": keep}, temperature=temperature))
+
+
 def test_a_licence_that_is_not_known_is_not_claimed() -> None:
     card = model_card(replace(INFO, licence=""))
     assert metadata(card).license is None and "Licence: that of the base" in card

@@ -164,22 +164,24 @@ def _results(info: ModelInfo) -> str:
         f"| {measure.interval[0]:.3f} to {measure.interval[1]:.3f} |"
         for measure in info.measures
     )
-    chose = "the checkpoint"
-    judging = ""
+    notes = ["Intervals are what other rows of that kind would give."]
+    chose = ["the checkpoint"] if info.recipe.get("keep") != "last" else []
+    chose += ["the temperature and the threshold"] if info.temperature != 1 else []
+    if chose:
+        first = _split(info.measures[0]).capitalize()
+        notes.append(f"{first} also chose {' and '.join(chose)}, which flatters a little.")
     if info.threshold is not None:
-        chose = "the checkpoint, the temperature and the threshold"
-        judging = (
-            f"\n\nA sentence counts as acceptable from a probability of {info.threshold:g} on; "
+        notes.append(
+            f"A sentence counts as acceptable from a probability of {info.threshold:g} on; "
             f"log-odds are divided by {info.temperature:.3f} first."
         )
-    first = _split(info.measures[0])
     return f"""## Results
 
 | measured on | rows | figure | value | 95 % interval |
 |---|---:|---|---:|---:|
 {lines}
 
-Intervals are what other rows of that kind would give. {first.capitalize()} also chose {chose}, which flatters a little.{judging}"""
+{" ".join(notes)}"""
 
 
 def _snippet(info: ModelInfo) -> str:
