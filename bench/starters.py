@@ -25,12 +25,12 @@ from bioforge.files import human_size, read_json, remove_folder, write_json, wri
 from bioforge.generation.writer import Writer
 from bioforge.judging.metrics import calibrate, mcc
 from bioforge.judging.torch_judge import TorchJudge
-from bioforge.models import catalog, delta, store
+from bioforge.models import delta, store
 from bioforge.models.bases import folder_of
 from bioforge.models.card import model_card
 from bioforge.models.catalog import Task
 from bioforge.models.pull import pull
-from bioforge.models.store import INFO_FILE, ModelInfo
+from bioforge.models.store import INFO_FILE, Measure, ModelInfo
 from bioforge.paths import Home, home
 from bioforge.runs.events import Finished
 from bioforge.runs.launch import launch
@@ -75,12 +75,10 @@ STARTERS = (
     ),
 )
 """In the order of training: the small judge learns from the large one. Ranks were chosen by in-domain dev: docs/decisions/0013-starters.md."""
-_LIMITS = {
-    "cola": "Trained on short, isolated sentences of linguistics textbooks, one judgement each. Names, headlines, "
-    "lists and long prose are outside what it has seen; a verdict is a hint, not a correction.",
-    "bios": "Everything it writes is invented, also where it names real people, places and records. It learnt from few "
-    "texts, may repeat phrases of them, and writes English only.",
-}
+_MADE = (
+    "By `make starters`; shipped as the difference to the base, LoRA matrices of rank {rank} for the layers and everything "
+    "behind them whole. Measured after merging; temperature and threshold were chosen then"
+)
 
 
 def make(
@@ -112,7 +110,9 @@ def make(
                 "; ".join(figures),
             ]
         )
-    return results.table(("starter", "base", "rank", "size", "change kept", "measured after merging"), rows)
+    return results.table(
+        ("starter", "base", "rank", "size", "change kept", "measured after merging (95 %)"), rows
+    )
 
 
 def _train(place: Home, starter: Starter, data: str) -> None:
@@ -137,21 +137,31 @@ def _measure(place: Home, folder: Path, data: DataSet) -> list[str]:
     if info.task == "cola":
         info = _calibrated(TorchJudge.load(store.folder(trial, info.name)), data)
         judge = replace_fields(TorchJudge.load(store.folder(trial, info.name)), info=info)
-        figures = [
-            f"{score.split.replace('_', ' ')} MCC {score.mcc:.3f} (95 %: {score.interval[0]:.3f} to {score.interval[1]:.3f})"
+        measures = [
+            measure
             for score in evaluate_judge(judge, data)
+            for measure in (
+                Measure(score.split, score.sentences, "mcc", score.mcc, score.interval),
+                Measure(score.split, score.sentences, "accuracy", score.accuracy, score.accuracy_interval),
+            )
         ]
     else:
         found = evaluate_writer(Writer.load(store.folder(trial, info.name)), info, data)
-        low, high = found.bits_per_byte_interval
         info = replace_fields(info, metrics={"loss": found.loss, "perplexity": found.perplexity})
-        figures = [
-            f"{found.documents} {found.rows} texts: perplexity {found.perplexity:.2f}, "
-            f"{found.bits_per_byte:.3f} bits a byte (95 %: {low:.3f} to {high:.3f})"
+        split, rows = found.rows, found.documents
+        measures = [
+            Measure(split, rows, "perplexity", found.perplexity, found.perplexity_interval),
+            Measure(split, rows, "bits_per_byte", found.bits_per_byte, found.bits_per_byte_interval),
         ]
+    info = replace_fields(info, measures=measures)
     write_json(folder / INFO_FILE, asdict(info))
-    write_text(folder / "README.md", _card(info, read_json(folder / "adapter_config.json")["r"], figures))
-    return figures
+    rank = read_json(folder / "adapter_config.json")["r"]
+    write_text(folder / "README.md", model_card(info, made=_MADE.format(rank=rank)))
+    return [
+        f"{measure.split.replace('_', ' ')} {measure.metric.replace('_', ' ')} {measure.value:.3f} "
+        f"({measure.interval[0]:.3f} to {measure.interval[1]:.3f})"
+        for measure in measures
+    ]
 
 
 def _calibrated(judge: TorchJudge, data: DataSet) -> ModelInfo:
@@ -164,32 +174,6 @@ def _calibrated(judge: TorchJudge, data: DataSet) -> ModelInfo:
     metrics = {"mcc": mcc(labels, [int(probability >= 0.5) for probability in raw]), **found.metrics}
     return replace_fields(
         judge.info, metrics=metrics, threshold=found.threshold, temperature=found.temperature
-    )
-
-
-def _card(info: ModelInfo, rank: int, figures: list[str]) -> str:
-    base = catalog.find(info.base)
-    assert base
-    settings = ", ".join(
-        f"{key} {info.recipe[key]}" for key in ("epochs", "learning_rate", "batch_size", "seed")
-    )
-    lora = f", LoRA of rank {info.recipe['lora_rank']}" if info.recipe.get("lora_rank") else ""
-    return (
-        model_card(asdict(info))
-        + f"""
-## How it was made
-
-- Base: {base.name} ({base.where}), {base.parameters} parameters
-- Licence: {info.licence}, that of the base
-- Data: {info.data}, not part of this package
-- Recipe: preset {info.recipe["preset"]}, {settings}{lora}; `make starters`
-- Shipped as the difference to the base: LoRA matrices of rank {rank} for the layers, everything behind them whole
-
-Measured after merging, threshold and temperature chosen by in-domain dev:
-
-"""
-        + "".join(f"- {figure}\n" for figure in figures)
-        + f"\n## Limits\n\n{_LIMITS[info.task]}\n"
     )
 
 

@@ -238,7 +238,7 @@ def test_the_recipe_of_the_starters_describes_what_users_get(
     verdicts = [int(verdict.acceptable) for verdict in judge.verdicts(row.text for row in rows[200:])]
     found = matthews_corrcoef(labels, verdicts)
     assert info.metrics["mcc_at_threshold"] == pytest.approx(found)
-    assert f"in domain dev MCC {found:.3f} (95 %:" in store.card(home, "starter-judge")
+    assert f"| in domain dev | 40 | MCC | {found:.3f} |" in store.card(home, "starter-judge")
     assert "| starter-judge | tiny-encoder | 2 |" in table
     assert said[0] == "starter-judge: training"
 

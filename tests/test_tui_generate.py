@@ -13,15 +13,25 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
+from bioforge.data.store import DataInfo
+from bioforge.drafting.copies import open_copies
+from bioforge.drafting.desk import Desk
+from bioforge.drafting.draft import Draft as Drafted
+from bioforge.drafting.order import Order
+from bioforge.drafting.prompts import Prompt
 from bioforge.errors import FaultError, UserError
+from bioforge.files import read_json, write_json
 from bioforge.generation import kept
+from bioforge.generation.writer import Sampling, Writer
+from bioforge.judging.judge import Judge, open_judge
+from bioforge.models import store
 from bioforge.paths import Home
 from bioforge.service.client import Services
 from bioforge.tui.app import BioforgeApp
 from bioforge.tui.widgets.drafts import Draft, Drafts
 from bioforge.tui.widgets.model_select import ModelSelect
 from bioforge.tui.widgets.records import Records
-from tests.app import dialog_open, fake_services, messages, running, settle, shown
+from tests.app import dialog_open, direct_services, fake_services, messages, running, settle, shown
 from tests.stored import store_model, until
 
 HOSTILE = " [/red] [x] 🎧 \u202eabc\x1b[31m. Fine."
@@ -49,7 +59,10 @@ class FakeWriter:
             self.was_stopped = True
             raise
         text = prompt + HOSTILE
-        return [{"text": text, "tokens": 20 + index, "ended": index % 2 == 0} for index in range(n)]
+        return [
+            {"text": text, "tokens": 20 + index, "ended": index % 2 == 0, "whole": index % 2 == 0}
+            for index in range(n)
+        ]
 
 
 def fake_judge(model: str, text: str) -> dict[str, Any]:
@@ -397,6 +410,73 @@ async def test_weak_sentences_are_marked_in_place(home: Home) -> None:
         assert str(content).endswith("[31m. Fine. …")
 
 
+async def test_a_judge_chooses_among_drafts_and_what_is_copied_stands_below(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, exported_bert: Path
+) -> None:
+    store_model(home, "writer", "bios", tiny_gpt2)
+    store_model(home, "judge", "cola", exported_bert)
+    described = store.folder(home, "writer") / store.INFO_FILE
+    write_json(described, {**read_json(described), "data_fingerprint": djs.fingerprint})
+    sampling = Sampling(30)
+    info, written = store.info(home, "writer"), Writer.load(store.folder(home, "writer"))
+    copies = open_copies(home, info, lambda _: None)
+
+    def expected(judge: Judge | None) -> list[Drafted]:
+        order = Order([Prompt("Born in")], 2, sampling, 5, is_judged=bool(judge), trim=bool(judge))
+        return list(Desk(written, judge, copies).write(order)[0].texts)
+
+    async with running(home, direct_services(home)) as (app, pilot):
+        await opened(app, pilot)
+        for name, value in (("n", "2"), ("max-new-tokens", "30"), ("seed", "5")):
+            field(app, name).value = value
+        app.screen.query_one("#prompt", Input).value = "Born in"
+        # Nobody chooses unless asked.
+        await pilot.press("g")
+        await settle(pilot)
+        plain = expected(None)
+        assert [card.text for card in cards(app)] == [draft.text for draft in plain]
+        for card, draft in zip(cards(app), plain, strict=True):
+            assert draft.copied and f"longest copy {draft.copied.words} word" in str(card.content)
+            assert "acceptability" not in str(card.content)
+        app.screen.query_one("#ranked-by", ModelSelect).value = "judge"
+        await pilot.press("g")
+        await settle(pilot)
+        ranked = expected(open_judge(store.folder(home, "judge")))
+        assert [card.text for card in cards(app)] == [draft.text for draft in ranked]
+        assert [card.seed for card in cards(app)] == [draft.seed for draft in ranked] != [5, 6]
+        for place, (card, draft) in enumerate(zip(cards(app), ranked, strict=True), 1):
+            said = (
+                f"acceptability {draft.mean:.2f}, weakest sentence {draft.weakest:.2f} · place {place} of 8"
+            )
+            assert said in str(card.content)
+        assert shown(app, "#generate-status") == "writer, seed 5, ranked by judge"
+        # Without chance all drafts are one.
+        field(app, "temperature").value = "0"
+        await pilot.press("g")
+        await settle(pilot)
+        first, second = cards(app)
+        assert first.text and "place 1 of 8 drafts" in str(first.content)
+        assert second.text == "" and "the other drafts say the same" in str(second.content)
+        assert messages(app) == []
+
+
+async def test_writing_again_is_ranked_by_the_same_judge(home: Home) -> None:
+    store_model(home, "writer", "bios")
+    store_model(home, "judge", "cola")
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        ranked_by = app.screen.query_one("#ranked-by", ModelSelect)
+        assert ranked_by.model is None
+        ranked_by.value = "judge"
+        await pilot.press("g")
+        await settle(pilot)
+        ranked_by.clear()
+        for key in "ag":
+            await pilot.press(key)
+            await settle(pilot)
+        assert [request["judge"] for request in asked(app.services)] == ["judge", "judge", None]
+
+
 async def test_escape_stops_the_judge_too(home: Home) -> None:
     store_model(home, "writer", "bios")
     store_model(home, "judge", "cola")
@@ -466,6 +546,7 @@ async def test_a_real_child_writes_stops_and_survives_being_killed(home: Home, t
         await settle(pilot)
         texts = [card.text for card in cards(app)]
         assert len(set(texts)) == 3 and all(text.startswith("Born in") for text in texts)
+        assert all("tokens" in str(card.content) for card in cards(app)) and messages(app) == []
         await pilot.press("a")
         await settle(pilot)
         assert [card.text for card in cards(app)] == texts

@@ -224,7 +224,11 @@ def write_texts(n: int, on_progress: Any, **_: Any) -> list[dict[str, Any]]:
     on_progress({"writing": "writer"})
     for index in range(n):
         on_progress({"text": index, "more": PROSE})
-    return [{"text": PROSE, "tokens": 24, "ended": index % 2 == 0} for index in range(n)]
+    facts = ("longest copy 3 words: “drank the pub”", "nothing copied")
+    return [
+        {"text": PROSE, "tokens": 24, "ended": at % 2 == 0, "whole": at % 2 == 0, "facts": facts[at % 2]}
+        for at in range(n)
+    ]
 
 
 async def write(app: BioforgeApp, pilot: Pilot[None]) -> None:

@@ -214,15 +214,59 @@ def show_model(
     show(*(f"  {human_size(path.stat().st_size):>10}  {path.name}" for path in files))
 
 
-@app.command("export", epilog="Example: bioforge models export my-judge ./my-judge")
+@app.command(
+    "export",
+    epilog="Examples: bioforge models export my-judge ./my-judge; "
+    "bioforge models export my-judge --to hub --repo me/my-judge",
+)
 def export(
-    name: ModelArgument, folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]
+    name: ModelArgument,
+    folder: Annotated[Path | None, typer.Argument(help="A folder that does not exist yet.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="hub", help="Upload to the Hugging Face hub, not into a folder.")
+    ] = None,
+    repo: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Where on the hub; made if it is not there.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public/--private", help="Who may see a repository that is made.")
+    ] = False,
+    yes: YesFlag = False,
 ) -> None:
-    """Copy a model to a folder of yours; plain transformers loads it."""
+    """Copy a model to a folder of yours, or upload it; plain transformers loads it.
+
+    Uploading takes the token of HF_TOKEN, or of `hf auth login`.
+    """
+    from bioforge.errors import UserError
     from bioforge.models import store
     from bioforge.paths import home
 
-    note(f"exported to {store.export(home(), name, folder)}")
+    if to is None and repo is None:
+        if folder is None:
+            raise UserError("name a folder to copy to, or upload: --to hub --repo owner/name")
+        note(f"exported to {store.export(home(), name, folder)}")
+        return
+    if to != "hub" or repo is None or folder is not None:
+        raise UserError("to upload, write: --to hub --repo owner/name; to copy, name a folder and neither")
+    _upload(home(), name, repo, public, yes)
+
+
+def _upload(place: Home, name: str, repo: str, public: bool, yes: bool) -> None:
+    from bioforge.files import human_size
+    from bioforge.models import hub
+
+    upload = hub.prepare(place, name, repo)
+    sizes = upload.sizes
+    note(f"{name} would go to {repo} ({'public' if public else 'private'} if it is made now):")
+    note("\n".join(f"  {human_size(size):>10}  {file}" for file, size in sizes.items()))
+    note(f"  {human_size(sum(sizes.values())):>10}  together")
+    if upload.left:
+        note(f"here stays: {', '.join(upload.left)}")
+    note(
+        f"The card and bioforge.json name the data set '{upload.data}', its fingerprint and counts; none of its texts."
+    )
+    if confirm_or_refuse(f"Upload {name} to {repo}?", yes):
+        note(f"{name} is at {hub.push(upload, public=public, say=note)}")
 
 
 @app.command("delta", epilog="Example: bioforge models delta my-judge ./my-judge-delta --rank 32")

@@ -61,6 +61,12 @@ AccelerateOption = Annotated[
         help="Start by this Accelerate configuration; for FSDP (docs/processes.md).",
     ),
 ]
+TrackerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME", help="Also tell tensorboard, or another tracker of Accelerate's; may be repeated."
+    ),
+]
 EventsFlag = Annotated[bool, typer.Option("--json", help="Print the run's events as JSON Lines.")]
 _EPILOG = "Recipe fields for --set:\n\n" + _FIELDS
 
@@ -77,6 +83,7 @@ def bios(
     processes: ProcessesOption = 1,
     hosts: HostsOption = 1,
     accelerate: AccelerateOption = None,
+    tracker: TrackerOption = None,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
@@ -93,6 +100,7 @@ def bios(
         processes,
         hosts,
         accelerate,
+        tracker,
         detach,
         as_json,
     )
@@ -110,6 +118,7 @@ def cola(
     processes: ProcessesOption = 1,
     hosts: HostsOption = 1,
     accelerate: AccelerateOption = None,
+    tracker: TrackerOption = None,
     detach: DetachFlag = False,
     as_json: EventsFlag = False,
 ) -> None:
@@ -126,6 +135,7 @@ def cola(
         processes,
         hosts,
         accelerate,
+        tracker,
         detach,
         as_json,
     )
@@ -143,6 +153,7 @@ def _train(
     processes: int,
     hosts: int,
     accelerate: Path | None,
+    trackers: list[str] | None,
     detach: bool,
     as_json: bool,
 ) -> None:
@@ -150,10 +161,12 @@ def _train(
     from bioforge.runs.launch import Processes, keep_processes, launch
     from bioforge.runs.start import new_run
 
-    run = new_run(home(), task, data, base, preset, settings, seed, name, replace)
+    run = new_run(home(), task, data, base, preset, settings, seed, name, replace, trackers or ())
     wanted = Processes(processes, hosts, str(accelerate.absolute()) if accelerate else "")
     command = Text(shlex.join(wanted.command(run)))
     note(f"run {run.name}")
+    if "tensorboard" in run.info().trackers:
+        note(f"see it in a browser: tensorboard --logdir {shlex.quote(str(run.path / 'tensorboard'))}")
     if hosts > 1:
         note(
             f"start it on each of the {hosts} hosts, which must share this data folder; HOST is the first of them:"

@@ -14,6 +14,7 @@ from bioforge.judging.judge import Judge
 from bioforge.judging.metrics import (
     Counts,
     accuracy,
+    accuracy_interval,
     calibration_error,
     counts,
     mcc,
@@ -34,6 +35,7 @@ class JudgeScore:
     mcc: float
     interval: tuple[float, float]
     accuracy: float
+    accuracy_interval: tuple[float, float]
     counts: Counts
     mcc_at_half: float
     by_batch: list[float]
@@ -80,6 +82,7 @@ def _score(judge: Judge, name: str, rows: Sequence[Row]) -> JudgeScore:
         mcc=mcc(labels, said),
         interval=mcc_interval(labels, said),
         accuracy=accuracy(labels, said),
+        accuracy_interval=accuracy_interval(labels, said),
         counts=counts(labels, said),
         mcc_at_half=mcc(labels, [int(verdict.probability >= 0.5) for verdict in verdicts]),
         by_batch=mcc_by_batch(labels, said),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.evaluation.judge import held_out
+from bioforge.generation.metrics import prediction
 from bioforge.generation.writer import Writer, begin_token, decode
 from bioforge.models.by_length import in_order_of_length
 from bioforge.models.store import ModelInfo
@@ -18,7 +18,6 @@ from bioforge.runs import recipe as recipes
 from bioforge.training.objective import Writing
 from bioforge.training.tokens import encode
 
-_RESAMPLES = 2000
 _MAX_TOKENS = 4096
 
 
@@ -34,10 +33,11 @@ class WriterScore:
     loss: float
     """Nats a token."""
     perplexity: float
+    perplexity_interval: tuple[float, float]
+    """95 %, bootstrap over documents, as the other."""
     bits_per_byte: float
     """Comparable between tokenizers, as perplexity is not."""
     bits_per_byte_interval: tuple[float, float]
-    """95 %, bootstrap over documents."""
 
 
 @torch.inference_mode()
@@ -63,20 +63,17 @@ def evaluate_writer(writer: Writer, info: ModelInfo, data: DataSet) -> WriterSco
     for batch in in_order_of_length(encoded.lengths.tolist(), 16, _MAX_TOKENS):
         _, at_positions = objective.losses(model, [encoded.examples[i] for i in batch], model.device)
         losses[batch] = at_positions.sum(-1).double().cpu().numpy()
-    targets = np.array([objective.targets(example) for example in encoded.examples])
-    read = np.array([len(decode(tokenizer, example.ids).encode()) for example in encoded.examples])
-    bits = losses / math.log(2)
-    draw = np.random.default_rng(0)
-    drawn = (draw.integers(len(rows), size=len(rows)) for _ in range(_RESAMPLES))
-    low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
-    loss = float(losses.sum() / targets.sum())
+    targets = [objective.targets(example) for example in encoded.examples]
+    read = [len(decode(tokenizer, example.ids).encode()) for example in encoded.examples]
+    told = prediction(losses.tolist(), targets, read)
     return WriterScore(
         rows=name,
         documents=len(rows),
-        tokens=int(targets.sum()),
+        tokens=sum(targets),
         truncated=encoded.truncated,
-        loss=loss,
-        perplexity=math.exp(min(loss, 700.0)),
-        bits_per_byte=float(bits.sum() / read.sum()),
-        bits_per_byte_interval=(float(low), float(high)),
+        loss=told.loss,
+        perplexity=told.perplexity,
+        perplexity_interval=told.perplexity_interval,
+        bits_per_byte=told.bits_per_byte,
+        bits_per_byte_interval=told.bits_per_byte_interval,
     )

@@ -70,6 +70,17 @@ def mcc_interval(
     return float(low), float(high)
 
 
+def accuracy_interval(
+    labels: Sequence[int] | Array, predictions: Sequence[int] | Array
+) -> tuple[float, float]:
+    """95 % interval of accuracy, by Wilson's score (1927)."""
+    from scipy.stats import binomtest
+
+    right = int((np.asarray(labels) == np.asarray(predictions)).sum())
+    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def mcc_by_batch(
     labels: Sequence[int] | Array, predictions: Sequence[int] | Array, batch_size: int = 32
 ) -> list[float]:

@@ -93,21 +93,18 @@ def make(home: Home, name: str, rank: int, target: Path) -> float:
 
 
 def _card(info: ModelInfo, rank: int, kept: float) -> str:
-    about, _, _ = model_card(asdict(info)).partition("## Load it")
     kind = "SequenceClassification" if info.task == "cola" else "CausalLM"
-    return f"""{about}## An adapter
-
-This folder holds what training changed in the base, as LoRA matrices of rank {rank} for its layers, which keep {100 * kept:.1f} % of their
+    loading = f"""This folder holds what training changed in the base, as LoRA matrices of rank {rank} for its layers, which keep {100 * kept:.1f} % of their
 change. The figures above are those of the model as it was trained; measure again what you make of this.
 
 ```python
 from peft import PeftModel
 from transformers import AutoModelFor{kind}
 
-base = AutoModelFor{kind}.from_pretrained("PATH/TO/{info.base}")
+base = AutoModelFor{kind}.from_pretrained("PATH/TO/THE/BASE")
 model = PeftModel.from_pretrained(base, "PATH/TO/THIS/FOLDER").merge_and_unload()
-```
-"""
+```"""
+    return model_card(info, loading=loading)
 
 
 def merge(home: Home, folder: Path, *, replace: bool = False) -> ModelInfo:

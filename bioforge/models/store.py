@@ -33,6 +33,19 @@ INFO_FILE = "bioforge.json"
 
 
 @dataclass(frozen=True)
+class Measure:
+    """One figure of a model on one split's rows."""
+
+    split: str
+    rows: int
+    metric: str
+    """`mcc`, `accuracy`, `perplexity` or `bits_per_byte`."""
+    value: float
+    interval: tuple[float, float]
+    """95 %."""
+
+
+@dataclass(frozen=True)
 class ModelInfo:
     """What `bioforge.json` says of a model; enough for every listing without torch."""
 
@@ -59,6 +72,12 @@ class ModelInfo:
     parameters: list[Parameter] = field(default_factory=list)
     seconds: float = 0.0
     """Wall time of the training."""
+    learnt_from: int = 0
+    """Rows of the data."""
+    measures: list[Measure] = field(default_factory=list)
+    """As it is used, judges at their threshold; first on the rows that chose it."""
+    command: str = ""
+    """What asks for the same again; no path in it."""
 
 
 def publish(
@@ -77,7 +96,7 @@ def publish(
                 if path.is_file() and not path.name.startswith("."):
                     link_or_copy(path, folder / path.name)
             write_json(folder / INFO_FILE, asdict(info))
-            write_text(folder / "README.md", card or model_card(asdict(info)))
+            write_text(folder / "README.md", card or model_card(info))
     except FileExistsError as error:
         raise UserError(f"a model '{info.name}' exists; choose another --name or pass --replace") from error
     return target
@@ -104,6 +123,10 @@ def read_info(folder: Path) -> ModelInfo:
     try:
         values = read_json(path)
         values["parameters"] = [(name, tuple(shape)) for name, shape in values["parameters"]]
+        values["measures"] = [
+            Measure(**{**measure, "interval": tuple(measure["interval"])})
+            for measure in values.get("measures", [])
+        ]
         # A model's name is its folder's, also of a copy made by hand.
         return ModelInfo(**{**values, "name": folder.name})
     except (OSError, ValueError, TypeError, KeyError) as error:

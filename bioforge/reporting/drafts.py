@@ -30,6 +30,22 @@ def facts(draft: Draft) -> str:
     return " · ".join(found)
 
 
+def ranking_facts(draft: Draft) -> str:
+    """What a judge and the training texts say of a draft, in one short line; "" where neither was asked."""
+    found = []
+    if draft.mean is not None and draft.weakest is not None:
+        found.append(f"acceptability {draft.mean:.2f}, weakest sentence {draft.weakest:.2f}")
+    if draft.place is not None:
+        found.append(f"place {draft.place} of {count(draft.of, 'draft')}")
+    if draft.copied and draft.copied.words:
+        found.append(
+            f"longest copy {count(draft.copied.words, 'word')}: “{one_line(draft.copied.span, _QUOTED)}”"
+        )
+    elif draft.copied:
+        found.append("nothing copied")
+    return " · ".join([*found, *draft.flaws])
+
+
 def cut(draft: Draft) -> str:
     """What to say of a text that the model did not end; "" where it did."""
     if draft.ended:

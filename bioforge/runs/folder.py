@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,6 +56,8 @@ class RunInfo:
     model: str
     replace: bool
     version: str
+    trackers: list[str] = field(default_factory=list)
+    """Who is told of its figures besides `events.jsonl`."""
 
 
 @dataclass(frozen=True)
@@ -284,12 +287,14 @@ def create(
     model: str,
     replace: bool = False,
     teacher: str = "",
+    trackers: Sequence[str] = (),
 ) -> RunFolder:
     """Write down all that decides a run, in a new folder; `teacher` is the fingerprint of the recipe's."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
         name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
-        info = RunInfo(name, recipe.task, dt.datetime.now(dt.UTC).isoformat(), model, replace, __version__)
+        created = dt.datetime.now(dt.UTC).isoformat()
+        info = RunInfo(name, recipe.task, created, model, replace, __version__, list(trackers))
         try:
             with new_folder(home.runs / name) as folder:
                 write_json(folder / "run.json", asdict(info))

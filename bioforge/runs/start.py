@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
@@ -27,6 +29,7 @@ from bioforge.runs import folder, recipe
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.freezing import parse_freeze
 from bioforge.runs.recipe import Recipe
+from bioforge.runs.tracking import check_trackers
 
 _SHORTEST = 8
 _CHECKPOINTS = 3
@@ -56,10 +59,11 @@ def new_run(
     seed: int | None = None,
     model: str | None = None,
     replace_model: bool = False,
+    trackers: Sequence[str] = (),
 ) -> RunFolder:
     """Check everything that can be checked without torch, then write the run's folder.
 
-    Raises UserError, with nothing written, where data, base, recipe, name or disk will not do.
+    Raises UserError, with nothing written, where data, base, recipe, name, trackers or disk will not do.
     """
     loaded = data_store.load(home, data)
     if loaded.info.kind != task:
@@ -75,6 +79,7 @@ def new_run(
     _check_treatment(chosen, local)
     _check_lessons(home, chosen)
     train_and_validation(loaded, *chosen.split)
+    told = check_trackers(trackers)
     if model is not None:
         check_name(model, "model")
         if (home.models / model).exists() and not replace_model:
@@ -88,8 +93,31 @@ def new_run(
         )
     teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
     return folder.create(
-        home, chosen, loaded.info, local, model=model or data, replace=replace_model, teacher=teacher
+        home,
+        chosen,
+        loaded.info,
+        local,
+        model=model or data,
+        replace=replace_model,
+        teacher=teacher,
+        trackers=told,
     )
+
+
+def command_of(run: RunFolder) -> str:
+    """What asks for the same run again; a base in a folder goes by the folder's name."""
+    asked, chosen, base = run.info(), run.recipe(), run.base()
+    is_folder = base.source.startswith("folder")
+    plain = build_recipe(chosen.task, None if is_folder else base.name, chosen.preset, [])
+    words = ["bioforge", "train", chosen.task, run.data()["name"]]
+    words += ["--base", f"PATH/TO/{base.name}" if is_folder else base.name]
+    words += ["--preset", chosen.preset, "--seed", str(chosen.seed), "--name", asked.model]
+    for key in (item.name for item in fields(Recipe)):
+        value = getattr(chosen, key)
+        if key != "seed" and value != getattr(plain, key):
+            spelt = str(value) if isinstance(value, str) else str(value).lower()
+            words += ["--set", f"{key}={spelt}"]
+    return shlex.join(words)
 
 
 def _times_the_weights(recipe: Recipe) -> int:

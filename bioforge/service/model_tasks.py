@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bioforge.checking.inputs import MARKDOWN
 from bioforge.checking.markdown import spans_of_markdown
 from bioforge.data.decode import decode, read_bytes
+from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE
+from bioforge.drafting.copies import Copies, copies_at_hand
+from bioforge.drafting.desk import Desk
+from bioforge.drafting.draft import Draft
+from bioforge.drafting.order import Order
+from bioforge.drafting.prompts import Prompt
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.generation.writer import Sampling, Writer
 from bioforge.judging.judge import Judge, open_judge
 from bioforge.judging.sentences import split
 from bioforge.models import store
+from bioforge.reporting.drafts import ranking_facts
 from bioforge.service.worker import Context
 
 _PART = 256
@@ -23,7 +30,7 @@ _PART = 256
 _LARGEST_FILE = 20_000_000
 
 _loaded: dict[str, tuple[Path, int, Any]] = {}
-"""The writer and the judge used last, kept warm: kind to folder, its date, and the model."""
+"""The writer, what it learnt from, and the judge used last, kept warm: kind to folder, its date, and what was loaded."""
 
 
 def _warm(context: Context, kind: str, name: str, load: Callable[[Path], Any]) -> Any:
@@ -40,20 +47,63 @@ def _warm(context: Context, kind: str, name: str, load: Callable[[Path], Any]) -
 
 
 def generate(
-    context: Context, model: str, prompt: str, n: int, sampling: dict[str, Any], seed: int
+    context: Context,
+    model: str,
+    prompt: str,
+    n: int,
+    sampling: dict[str, Any],
+    seed: int,
+    judge: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Write `n` texts; progress `{"text": index, "more": "…"}` as each grows, all of them side by side."""
+    """Write `n` texts, side by side; progress `{"text": index, "more": "…"}` as each grows.
+
+    With a judge those it finds best of more drafts, trimmed to whole sentences, fewer than `n` where drafts say the
+    same; progress `{"doing": "…"}` meanwhile, for they are chosen when all are whole.
+    """
     writer: Writer = _warm(context, "writer", model, Writer.load)
-    context.progress({"writing": model})
-    texts = writer.write(
-        prompt,
-        n,
-        Sampling(**sampling),
-        seed,
-        on_text=lambda index, more: context.progress({"text": index, "more": more}),
+    chooser: Judge | None = _warm(context, "judge", judge, open_judge) if judge else None
+    order = Order([Prompt(prompt)], n, Sampling(**sampling), seed, is_judged=bool(judge), trim=bool(judge))
+    if not judge:
+        context.progress({"writing": model})
+    (outcome,) = Desk(writer, chooser).write(
+        order,
+        say=lambda what: context.progress({"doing": what}),
+        on_text=None if judge else lambda index, more: context.progress({"text": index, "more": more}),
         should_stop=context.cancelled,
     )
-    return [asdict(text) for text in texts]
+    copies = None if context.cancelled() else _copies(context, model)
+    return [_written(draft, copies) for draft in outcome.texts]
+
+
+def _copies(context: Context, model: str) -> Copies | None:
+    """What `model` learnt from, kept warm; None where it is gone, or too much to read unasked."""
+
+    def at_hand(_: Path) -> Copies | None:
+        found, _why = copies_at_hand(
+            context.home,
+            store.info(context.home, model),
+            None,
+            lambda what: context.progress({"doing": what}),
+        )
+        return found
+
+    copies: Copies | None = _warm(context, "copies", model, at_hand)
+    if copies is None:
+        del _loaded["copies"]
+    return copies
+
+
+def _written(draft: Draft, copies: Copies | None) -> dict[str, Any]:
+    if copies:
+        draft = replace(draft, copied=copies.of(draft.text, len(draft.prompt)))
+    return {
+        "text": draft.text,
+        "tokens": draft.tokens,
+        "ended": draft.ended,
+        "whole": draft.ended or (draft.place is not None and NO_WHOLE_SENTENCE not in draft.flaws),
+        "seed": draft.seed,
+        "facts": ranking_facts(draft),
+    }
 
 
 def judge_text(context: Context, model: str, text: str) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Job:
     held_out: list[HeldOut]
     """First the rows to validate on; then, where the data has them, out-of-domain rows, which decide nothing."""
     max_length: int
+    learnt_from: int
+    """Rows of the data; `train` may hold more, made from them."""
     base_config: dict[str, Any] = field(default_factory=dict)
     """Configuration values changed for training only, to be put back into what is saved."""
     fixed: str = ""
@@ -146,7 +148,18 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     if recipe.teacher or recipe.corruptions:
         train = taught(objective, lessons(run, train_rows, say))
     return Job(
-        run, recipe, base, model, tokenizer, objective, train, held_out, max_length, base_config, fixed
+        run,
+        recipe,
+        base,
+        model,
+        tokenizer,
+        objective,
+        train,
+        held_out,
+        max_length,
+        len(train_rows),
+        base_config,
+        fixed,
     )
 
 

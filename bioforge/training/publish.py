@@ -12,8 +12,10 @@ from bioforge.models.loading import load_model
 from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
 from bioforge.runs.outcome import Judged, Outcome, Written, keep_outcome
+from bioforge.runs.start import command_of
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job, versions
+from bioforge.training.measures import measures_of
 from bioforge.training.validation import MAX_TOKENS, validate
 
 _ENOUGH_TO_CHOOSE_BY = 200
@@ -42,7 +44,8 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
             chosen = calibrate(labels, of_rows)
             temperature, threshold = chosen.temperature, chosen.threshold
             metrics |= chosen.metrics
-    keep_outcome(job.run, _outcome(job, [found for _, found in measured], threshold, temperature))
+    outcome = _outcome(job, [found for _, found in measured], threshold, temperature)
+    keep_outcome(job.run, outcome)
     data = job.run.data()
     base = find(job.base.name)
     name = asked.model if asked.replace else store.free_name(home, asked.model)
@@ -65,6 +68,9 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
         versions=versions(),
         parameters=parameters_of(model),
         seconds=progress.seconds,
+        learnt_from=job.learnt_from,
+        measures=measures_of(outcome),
+        command=command_of(job.run),
     )
     store.publish(home, job.run.best, info, replace=asked.replace)
     return info

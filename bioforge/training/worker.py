@@ -158,6 +158,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     from bioforge.training.job import prepare, versions
     from bioforge.training.loop import Loop, total_steps
     from bioforge.training.publish import publish
+    from bioforge.training.trackers import Trackers
     from bioforge.training.treatments import trained
 
     emit(Preparing(stage="loading data and base"))
@@ -186,7 +187,8 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
         mixed_precision="bf16" if precision == "bf16" else "no",
         kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
-    loop = Loop(job, accelerator, progress, emit, ControlReader(run.control), stop)
+    trackers = Trackers(run, run.info().trackers if first else [], progress.step, emit)
+    loop = Loop(job, accelerator, progress, trackers, ControlReader(run.control), stop)
     _kept.append(loop)
     torch.manual_seed(job.recipe.seed + progress.step + loop.learner.team.rank)
     if newest:
@@ -208,7 +210,8 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
             trained=sum(parameter.numel() for parameter in trained(job.model).values()),
         )
     )
-    outcome = loop.run()
+    with trackers:
+        outcome = loop.run()
     if not first:
         return ExitCode.OK
     if outcome.stopped:

@@ -40,7 +40,9 @@ class GenerateTab(Page):
     TITLE = "Generate"
     HELP = (
         "Texts written by a model you trained, side by side and as they come. "
-        "A text can be kept, copied, saved or judged; the same seed writes the same texts again."
+        "A text can be kept, copied, saved or judged; the same seed writes the same texts again. "
+        "Ranked by a judge, the best of four times as many drafts are shown, each ended at a whole sentence. "
+        "Below a text stands what it copies from those the writer learnt from."
     )
     ACTIONS: ClassVar[tuple[Action, ...]] = (
         Action("generate", "write", "g,ctrl+g", "Write", "Write texts that begin with the prompt."),
@@ -68,18 +70,32 @@ class GenerateTab(Page):
             yield Button("Write", id="write", compact=True)
         with Container(id="generate-split"):
             with Vertical(id="generate-controls"):
-                with Horizontal(id="writer-line"):
-                    yield Static("writer", classes="label")
-                    yield ModelSelect("no writer yet", id="writer")
+                with Container(id="models"):
+                    with Horizontal():
+                        yield Static("writer", classes="label")
+                        yield ModelSelect("no writer yet", id="writer")
+                    with Horizontal():
+                        yield Static("ranked by", classes="label")
+                        yield ModelSelect("nobody", optional=True, id="ranked-by")
                 with Container(id="numbers"):
                     yield from (NumberField(control) for control in CONTROLS)
                 yield Static("", id="generate-status", markup=False)
             with Drafts(id="drafts"):
                 yield Static("", id="no-drafts", classes="empty", markup=False)
 
+    @property
+    def _writers(self) -> ModelSelect:
+        return self.query_one("#writer", ModelSelect)
+
+    @property
+    def _judges(self) -> ModelSelect:
+        return self.query_one("#ranked-by", ModelSelect)
+
     async def opened(self) -> None:
         infos = await asyncio.to_thread(choices, self.home, "bios")
-        self.query_one(ModelSelect).offer([info.name for info in infos])
+        judges = await asyncio.to_thread(choices, self.home, "cola")
+        self._writers.offer([info.name for info in infos])
+        self._judges.offer([info.name for info in judges])
         empty = self.query("#no-drafts")
         if empty:
             empty.first(Static).update(Text(_NO_TEXT if infos else _NO_WRITER))
@@ -91,7 +107,7 @@ class GenerateTab(Page):
         if name in ("prompt", "kept"):
             return True
         if name == "write":
-            return bool(self.query_one(ModelSelect).model) or None
+            return bool(self._writers.model) or None
         if name == "again":
             return bool(self._last) or None
         chosen = self.query_one(Drafts).chosen
@@ -125,7 +141,7 @@ class GenerateTab(Page):
     @on(Input.Submitted)
     @on(Button.Pressed, "#write")
     def action_write(self) -> None:
-        model = self.query_one(ModelSelect).model
+        model = self._writers.model
         if not model:
             self.bioforge.tell(UserError(_NO_WRITER), "warning")
             return
@@ -138,7 +154,7 @@ class GenerateTab(Page):
             return
         # Away from the field, so that one escape stops the writing.
         self.focus_main()
-        self._begin(Request(model, self.query_one("#prompt", Input).value, order))
+        self._begin(Request(model, self.query_one("#prompt", Input).value, order, self._judges.model))
 
     def action_again(self) -> None:
         assert self._last
@@ -164,6 +180,8 @@ class GenerateTab(Page):
         def heard(said: dict[str, Any]) -> None:
             if "loading" in said:
                 self._tell_status(f"loading {said['loading']} …")
+            elif "doing" in said:
+                self._tell_status(f"{said['doing']}, seed {request.order.seed}; esc stops")
             elif "writing" in said:
                 begun()
                 self._tell_status(f"writing, seed {request.order.seed}; esc stops")
@@ -190,10 +208,14 @@ class GenerateTab(Page):
                 n=request.order.n,
                 sampling=asdict(request.order.sampling),
                 seed=request.order.seed,
+                judge=request.judge,
             )
-            for card, text in zip(begun(), texts, strict=True):
+            for card, text in zip(begun(), texts, strict=False):
                 card.finish(**text)
-            self._outcome = f"{request.model}, seed {request.order.seed}"
+            for card in begun()[len(texts) :]:
+                card.lack()
+            ranked = f", ranked by {request.judge}" if request.judge else ""
+            self._outcome = f"{request.model}, seed {request.order.seed}{ranked}"
         except asyncio.CancelledError:
             if self._last is request:
                 self._outcome = f"stopped; {request.model}, seed {request.order.seed}"

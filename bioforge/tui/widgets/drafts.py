@@ -24,6 +24,8 @@ class Request:
     model: str
     prompt: str
     order: Order
+    judge: str | None = None
+    """Who chooses among drafts; None: nobody."""
 
 
 class Draft(Static):
@@ -37,6 +39,7 @@ class Draft(Static):
         self._is_whole = False
         self.text = ""
         self.status = "writing"
+        self._facts = ""
         self.is_writing = True
         self.checked: Checked | None = None
         self.is_kept = False
@@ -47,11 +50,15 @@ class Draft(Static):
         self.text += more
         self._grown = True
 
-    def finish(self, text: str, tokens: int, ended: bool, seed: int | None = None) -> None:
+    def finish(
+        self, text: str, tokens: int, ended: bool, whole: bool, facts: str = "", seed: int | None = None
+    ) -> None:
+        """`whole`: ends where a sentence does; `facts`: what is known of it besides, one line."""
         self.text = text
         self.seed = self.seed if seed is None else seed
         self.is_writing = False
-        self._is_whole = ended
+        self._is_whole = whole
+        self._facts = facts
         self.status = count(tokens, "token") + ("" if ended else ", cut at the length limit")
         self._grown = True
 
@@ -59,6 +66,12 @@ class Draft(Static):
         """Nothing more will come."""
         self.is_writing = False
         self.status = "stopped"
+        self._grown = True
+
+    def lack(self) -> None:
+        """There is no text for this card."""
+        self.is_writing = False
+        self.status = "no further text: the other drafts say the same as these"
         self._grown = True
 
     def keep(self) -> None:
@@ -93,7 +106,11 @@ class Draft(Static):
         if not self.text:
             return head
         return Content.assemble(
-            head, "\n", self._body(), Content.styled("" if self._is_whole else " …", "dim")
+            head,
+            "\n",
+            self._body(),
+            Content.styled("" if self._is_whole else " …", "dim"),
+            Content.styled(f"\n{safe(self._facts)}" if self._facts else "", "dim"),
         )
 
     def _body(self) -> Content:

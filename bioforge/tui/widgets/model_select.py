@@ -8,9 +8,10 @@ from textual.widgets import Select
 
 
 class ModelSelect(Select[str]):
-    def __init__(self, none_yet: str, *, id: str | None = None) -> None:
-        """`none_yet`: what stands there while there is no model."""
-        super().__init__([], prompt=none_yet, compact=True, id=id)
+    def __init__(self, none: str, *, optional: bool = False, id: str | None = None) -> None:
+        """`none`: what stands there while no model is chosen; `optional`: none is, until the user chooses one."""
+        super().__init__([], prompt=none, compact=True, id=id)
+        self._is_optional = optional
 
     @property
     def model(self) -> str | None:
@@ -18,10 +19,12 @@ class ModelSelect(Select[str]):
         return None if self.value is Select.NULL else str(self.value)
 
     def offer(self, names: Sequence[str]) -> None:
-        """Offer `names`; the chosen one stays so if it is among them, else it is the first. Says nothing."""
+        """Offer `names`; the chosen one stays so if it is among them, else the first or none is. Says nothing."""
         before = self.model
         with self.prevent(Select.Changed):
             self.set_options([(name, name) for name in names])
-            if names:
-                self.value = before if before and before in names else names[0]
+            if before and before in names:
+                self.value = before
+            elif names and not self._is_optional:
+                self.value = names[0]
         self.disabled = not names
