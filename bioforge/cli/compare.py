@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from bioforge.cli.console import note, show, show_json, stdout
+from bioforge.cli.console import note, show, show_json, show_prose, stdout
 from bioforge.cli.options import JsonFlag
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def compare(
         _show_contrasts(comparison, pair)
     if any(not pair.contrasts for pair in comparison.pairs):
         _show_figures(comparison)
-    show(*(pair.sentence for pair in comparison.pairs))
+    show_prose(*(pair.sentence for pair in comparison.pairs))
     for line in comparison.notes:
         note(line)
 

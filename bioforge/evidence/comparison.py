@@ -10,7 +10,7 @@ from typing import Any
 
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
-from bioforge.evidence.figures import Figure, figures, where
+from bioforge.evidence.figures import Figure, figures, plain, where
 from bioforge.evidence.paired import (
     FEWEST,
     Contrast,
@@ -104,10 +104,10 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is no number is None."""
-        whole: dict[str, Any] = _plain(asdict(self))
+        whole: dict[str, Any] = plain(asdict(self))
         for pair, known in zip(whole["pairs"], self.pairs, strict=True):
             for contrast, one in zip(pair["contrasts"], known.contrasts, strict=True):
-                contrast |= {"difference": _plain(one.difference), "verdict": one.verdict}
+                contrast |= {"difference": plain(one.difference), "verdict": one.verdict}
         return {**whole, "notes": self.notes}
 
 
@@ -254,12 +254,13 @@ def _contrasts(one: Outcome, two: Outcome, level: float) -> tuple[list[Contrast]
     common = left_out = 0
     for judged in one.judged:
         for other in (part for part in two.judged if part.split == judged.split):
-            common += in_common(judged, other)
+            common += len(in_common(judged, other))
             contrasts += judged_contrasts(judged, other, (_threshold(one), _threshold(two)), level)
     for written in one.written:
         for like in (part for part in two.written if part.split == written.split):
-            common += in_common(written, like)
-            left_out += in_common(written, like) - len(read_alike(written, like))
+            both = len(in_common(written, like))
+            common += both
+            left_out += both - len(read_alike(written, like))
             contrasts += written_contrasts(written, like, level)
     return contrasts, common, left_out
 
@@ -285,13 +286,3 @@ def _sentence(baseline: str, other: str, contrast: Contrast, level: float) -> st
         f"{is_better} {where(contrast.split)}: {contrast.metric} {contrast.difference:+.3f} "
         f"({percent(level)}: {contrast.low:.3f} to {contrast.high:.3f}) on {contrast.examples:,} {what}."
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -61,3 +62,14 @@ def _written(part: Written) -> Figure:
     low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
     value = float(bits.sum() / read.sum())
     return Figure(part.split, "bits a byte", len(bits), value, float(low), float(high))
+
+
+def plain(value: Any) -> Any:
+    """`value` with None for what is no number: JSON has no word for those."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

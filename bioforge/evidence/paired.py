@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def judged_contrasts(
 
     `level` of the intervals, 0 to 1.
     """
-    places = _in_common(baseline.positions, other.positions)
+    places = in_common(baseline, other)
     if len(places) < FEWEST:
         return []
     first, second = places.T
@@ -107,20 +107,16 @@ def written_contrasts(
 
 def read_alike(baseline: Written, other: Written) -> Array:
     """Places in either of the texts both have and read equally far, (texts, 2): a shorter part is another text."""
-    places = _in_common(baseline.positions, other.positions)
+    places = in_common(baseline, other)
     alike = [baseline.bytes[one] == other.bytes[two] for one, two in places]
     chosen: Array = places[np.asarray(alike, dtype=bool)]
     return chosen
 
 
-def in_common(baseline: Judged | Written, other: Judged | Written) -> int:
-    """Examples that both held out."""
-    return len(_in_common(baseline.positions, other.positions))
-
-
-def _in_common(one: Sequence[int], other: Sequence[int]) -> Array:
-    place = {position: at for at, position in enumerate(one)}
-    pairs = [(place[position], at) for at, position in enumerate(other) if position in place]
+def in_common(baseline: Judged | Written, other: Judged | Written) -> Array:
+    """Places in either of the examples that both held out, (examples, 2)."""
+    place = {position: at for at, position in enumerate(baseline.positions)}
+    pairs = [(place[position], at) for at, position in enumerate(other.positions) if position in place]
     return np.asarray(pairs, dtype=int).reshape(-1, 2)
 
 

@@ -55,6 +55,8 @@ class RunInfo:
     model: str
     replace: bool
     version: str
+    group: str = ""
+    """Name that runs share which were asked for together; empty for a run by itself."""
 
 
 @dataclass(frozen=True)
@@ -284,12 +286,14 @@ def create(
     model: str,
     replace: bool = False,
     teacher: str = "",
+    group: str = "",
 ) -> RunFolder:
     """Write down all that decides a run, in a new folder; `teacher` is the fingerprint of the recipe's."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
         name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
-        info = RunInfo(name, recipe.task, dt.datetime.now(dt.UTC).isoformat(), model, replace, __version__)
+        created = dt.datetime.now(dt.UTC).isoformat()
+        info = RunInfo(name, recipe.task, created, model, replace, __version__, group)
         try:
             with new_folder(home.runs / name) as folder:
                 write_json(folder / "run.json", asdict(info))

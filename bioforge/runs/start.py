@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
+from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.models import catalog
@@ -46,7 +47,19 @@ def build_recipe(
     return chosen if seed is None else replace(chosen, seed=recipe.parse_value("seed", str(seed)))
 
 
-def new_run(
+@dataclass(frozen=True)
+class Plan:
+    """A run that has passed every check and is written down nowhere."""
+
+    recipe: Recipe
+    data: DataInfo
+    base: LocalBase
+    model: str
+    replace_model: bool
+    teacher: str
+
+
+def plan_run(
     home: Home,
     task: Task,
     data: str,
@@ -56,10 +69,10 @@ def new_run(
     seed: int | None = None,
     model: str | None = None,
     replace_model: bool = False,
-) -> RunFolder:
-    """Check everything that can be checked without torch, then write the run's folder.
+) -> Plan:
+    """Check everything that can be checked without torch.
 
-    Raises UserError, with nothing written, where data, base, recipe, name or disk will not do.
+    Raises UserError where data, base, recipe, name or disk will not do.
     """
     loaded = data_store.load(home, data)
     if loaded.info.kind != task:
@@ -87,8 +100,39 @@ def new_run(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
     teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
+    return Plan(chosen, loaded.info, local, model or data, replace_model, teacher)
+
+
+def new_run(
+    home: Home,
+    task: Task,
+    data: str,
+    base: str | None = None,
+    preset: str = "balanced",
+    settings: list[str] | None = None,
+    seed: int | None = None,
+    model: str | None = None,
+    replace_model: bool = False,
+    group: str = "",
+) -> RunFolder:
+    """Check everything that can be checked without torch, then write the run's folder.
+
+    Raises UserError, with nothing written, where data, base, recipe, name or disk will not do.
+    """
+    plan = plan_run(home, task, data, base, preset, settings, seed, model, replace_model)
+    return write_run(home, plan, group)
+
+
+def write_run(home: Home, plan: Plan, group: str = "") -> RunFolder:
     return folder.create(
-        home, chosen, loaded.info, local, model=model or data, replace=replace_model, teacher=teacher
+        home,
+        plan.recipe,
+        plan.data,
+        plan.base,
+        model=plan.model,
+        replace=plan.replace_model,
+        teacher=plan.teacher,
+        group=group,
     )
 
 

@@ -119,7 +119,8 @@ def _failure(run: RunFolder, error: Exception) -> Failed:
     """What to say of `error`; what a user cannot read is kept in the log."""
     step = run.state().step
     if isinstance(error, UserError):
-        return Failed(step=step, message=str(error))
+        diverged = type(error).__name__ == "DivergedError"  # importing it would load torch
+        return Failed(step=step, message=str(error), diverged=diverged)
     with contextlib.suppress(OSError):  # the log lies on the disk that is full
         traceback.print_exception(error)
     if is_out_of_memory(error):
