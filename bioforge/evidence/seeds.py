@@ -12,7 +12,7 @@ from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
 from bioforge.evidence.figures import Figure, figures, plain, verdicts, where
 from bioforge.models.catalog import Task
-from bioforge.paths import Home
+from bioforge.paths import Home, check_name
 from bioforge.runs.events import Event, Failed, Finished, Validation
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.outcome import Outcome, outcome_of
@@ -86,7 +86,7 @@ class SeedReport:
 
 def seed_report(home: Home, group: str) -> SeedReport:
     """Raises UserError where there is no such group."""
-    runs = group_runs(home, group)
+    runs = group_runs(home, check_name(group, "model"))
     if not runs:
         known = groups(home)
         there = f"there are: {', '.join(known)}" if known else "make one: bioforge train cola DATA --seeds 5"

@@ -74,8 +74,8 @@ def validation_points(validations: Sequence[Validation], metric: str) -> list[tu
     ]
 
 
-def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = True) -> str:
-    """Curves over a common step axis, as text with ANSI colours unless `colour` is false."""
+def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = True, unit: str = "step") -> str:
+    """Curves over a common axis of whole `unit`s, as text with ANSI colours unless `colour` is false."""
     import plotext
 
     plotext.clear_figure()
@@ -94,12 +94,12 @@ def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = Tru
         plotext.plot(xs, ys, label=curve.label, color=shade, marker="braille")
         if curve.dots and len(xs) <= _MOST_DOTS:
             plotext.scatter(xs, ys, color=shade, marker=curve.mark)
-    _whole_steps([x for curve in curves for x, _ in curve.points], width)
+    _whole_steps([x for curve in curves for x, _ in curve.points], width, unit)
     built = str(plotext.build())
     return built if colour else plotext.uncolorize(built)
 
 
-def _whole_steps(xs: Sequence[float], width: int) -> None:
+def _whole_steps(xs: Sequence[float], width: int, unit: str) -> None:
     """Marks at round steps; the library's own fall between them."""
     import plotext
 
@@ -112,7 +112,7 @@ def _whole_steps(xs: Sequence[float], width: int) -> None:
         if (high - low) / step <= room
     )
     ticks = [tick for tick in range(0, int(high) + every, every) if low <= tick <= high] or [round(low)]
-    plotext.xticks(ticks, [f"step {tick:,}" if tick == ticks[0] else f"{tick:,}" for tick in ticks])
+    plotext.xticks(ticks, [f"{unit} {tick:,}" if tick == ticks[0] else f"{tick:,}" for tick in ticks])
 
 
 def learning_curves(

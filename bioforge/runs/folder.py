@@ -33,6 +33,8 @@ from bioforge.runs.events import (
 from bioforge.runs.recipe import Recipe
 
 Status = Literal["starting", "running", "finished", "stopped", "failed", "interrupted"]
+TRIALS = "search:"
+"""What the groups of a search's runs begin with; names that users give cannot."""
 _ADJECTIVES = (
     "amber brisk calm clear dusky early fleet gentle hidden ivory jolly keen late mellow nimble olive plain quiet "
     "rapid silver tidy urban vivid warm young"
@@ -57,6 +59,11 @@ class RunInfo:
     version: str
     group: str = ""
     """Name that runs share which were asked for together; empty for a run by itself."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is one of a search."""
+        return self.group.startswith(TRIALS)
 
 
 @dataclass(frozen=True)

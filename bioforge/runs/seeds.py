@@ -48,7 +48,8 @@ def group_runs(home: Home, group: str) -> dict[int, RunFolder]:
 
 def groups(home: Home) -> list[str]:
     """Newest first."""
-    return list(dict.fromkeys(name for run in folder.listing(home) if (name := run.info().group)))
+    found = (run.info() for run in folder.listing(home))
+    return list(dict.fromkeys(info.group for info in found if info.group and not info.is_trial))
 
 
 def turns(

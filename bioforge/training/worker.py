@@ -218,7 +218,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     emit(Preparing(stage="saving the model"))
     where_whole = torch.device("cpu") if loop.learner.shards else accelerator.device
     model = publish(job, progress, where_whole)
-    if model.task == "cola":
+    if model.task == "cola" and not run.info().is_trial:
         _export(run, emit, model)
     seconds = loop.seconds_before + time.monotonic() - began
     _finish(run, emit, model, progress.step, seconds, outcome.reason)
