@@ -24,6 +24,7 @@ from bioforge.evidence.paired import judged_contrasts, written_contrasts
 from bioforge.files import read_json, write_json
 from bioforge.judging.metrics import mcc_of_counts
 from bioforge.paths import Home
+from bioforge.reporting.curves import RunCurves, draw, overlaid
 from bioforge.runs.events import EventWriter, Finished
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.outcome import Judged, Outcome, Written, keep_outcome
@@ -237,6 +238,16 @@ def test_a_writer_and_a_judge_cannot_be_compared(
         compare([writer, writer])
     with pytest.raises(UserError, match="two runs or more"):
         compare([writer])
+
+
+def test_curves_carry_the_letters_of_their_runs() -> None:
+    losses = [(1.0, 2.0), (10.0, 1.0)]
+    runs = [RunCurves(letter, losses, [validation(5, 0.7, True)]) for letter in "ABC"]
+    two = draw(overlaid(runs[:2]), width=70, height=12, colour=False)
+    assert all(f"{kind} loss {letter}" in two for kind in ("training", "validation") for letter in "AB")
+    three = draw(overlaid(runs), width=70, height=12, colour=False)
+    assert "validation loss C" in three and "training" not in three
+    assert overlaid([RunCurves("A", [], [validation(5, math.nan, True)])]) == []
 
 
 def test_json_and_page_say_the_same(judges: list[RunFolder], tmp_path: Path) -> None:

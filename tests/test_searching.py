@@ -24,9 +24,10 @@ from bioforge.files import write_json
 from bioforge.models import store
 from bioforge.models.store import ModelInfo
 from bioforge.paths import Home
+from bioforge.runs import launch as launching
 from bioforge.runs.control import ControlReader
 from bioforge.runs.events import EventWriter, Failed, Finished, Stopped, Validation
-from bioforge.runs.folder import RunFolder, listing
+from bioforge.runs.folder import RunFolder, listing, remove
 from bioforge.runs.outcome import Outcome, keep_outcome
 from bioforge.runs.recipe import preset
 from bioforge.runs.start import build_recipe
@@ -107,9 +108,11 @@ class Workers:
         self.fail: Callable[[RunFolder], bool] = lambda run: False
         self.threads: list[threading.Thread] = []
         self.at_work = self.most = 0
+        self.shares: list[int] = []
 
     def launch(self, run: RunFolder, processes: Any = None, at_once: int = 1) -> None:
         assert not run.is_active(), "two workers for one run"
+        self.shares.append(at_once)
         run.control.write_text("")
         holding = threading.Event()
         thread = threading.Thread(target=self._work, args=(run, holding))
@@ -250,7 +253,31 @@ def test_a_finished_search_goes_on_with_more_trials(
 def test_several_trials_are_at_work_at_once(home: Home, search: SearchFolder, workers: Workers) -> None:
     conduct(home, search, 6, jobs=3)
     check_whole(home, search, 6)
-    assert workers.most == 3
+    assert workers.most == 3 and set(workers.shares) == {3}
+
+
+def test_runs_at_once_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 8)
+    assert [launching._share_cores(count).get("OMP_NUM_THREADS") for count in (1, 2, 3, 20)] == [
+        None, "4", "2", "1"
+    ]  # fmt: skip
+
+
+def test_a_search_where_nothing_learns_says_so(
+    home: Home, search: SearchFolder, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.test_searching.quality", lambda run: 0.0)
+    conduct(home, search, 2)
+    assert "No trial learnt anything" in result_of(home, search).sentences[1]
+
+
+def test_a_run_removed_by_hand_costs_only_itself(home: Home, search: SearchFolder, workers: Workers) -> None:
+    conduct(home, search, 2)
+    for run in listing(home):
+        remove(run)
+    conduct(home, search, 3)
+    assert len(listing(home)) == 1 and len(Study(search).trials()) == 3
+    assert result_of(home, search).command
 
 
 class DiedError(Exception):

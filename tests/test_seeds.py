@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -17,7 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
+from safetensors.torch import save_file
 
 from bioforge.cli.seeds import train_seeds
 from bioforge.data.store import DataInfo
@@ -33,7 +36,7 @@ from bioforge.runs.launch import Processes
 from bioforge.runs.outcome import Outcome, keep_outcome, outcome_of
 from bioforge.runs.seeds import alone, group_runs, turns
 from bioforge.runs.start import new_run
-from tests.helpers import bioforge, work, work_until
+from tests.helpers import bioforge, weights, work, work_until
 from tests.test_comparison import judged, written
 from tests.test_events import started, step
 from tests.test_reporting import validation
@@ -114,6 +117,22 @@ def test_a_stopped_seed_is_gone_on_with_by_the_same_command(
     runs = group_runs(home, "mine")
     assert [run.state().status for run in runs.values()] == ["finished"] * 2 and len(listing(home)) == 2
     assert [e.step for e in runs[6].history() if e.kind == "started"] == [0, 2]  # type: ignore[attr-defined]
+
+
+def test_a_seed_that_diverges_is_a_result_and_not_tried_again(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path, here: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = tmp_path / "broken"
+    shutil.copytree(tiny_gpt2, base)
+    tensors = {name: torch.full_like(tensor, math.nan) for name, tensor in weights(tiny_gpt2).items()}
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    here(work)
+    for _ in range(2):
+        train_seeds(**asked(base, 1, "bios", "djs", max_steps=4))
+    (run,) = listing(home)
+    assert run.state().status == "failed"
+    assert seed_report(home, "mine").runs[0].collapsed == "diverged at step 0"
+    assert capsys.readouterr().err.count(f"run {run.name}\n") == 1
 
 
 def test_nothing_is_written_where_a_later_seed_could_not_be(

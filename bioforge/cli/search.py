@@ -216,7 +216,8 @@ def _show(result: Result) -> None:
         show_prose(f"What made the difference, by the trials that ran to their end: {shares}.")
     show_prose(*result.sentences)
     if result.model:
-        show_prose(f"The model is '{result.model}'.")
+        so_far = "" if result.model == result.name else ", so far"
+        show_prose(f"The model is '{result.model}'{so_far}.")
     if result.command:
         show_prose("The recipe to use:", "", f"  {result.command}", "")
 

@@ -79,7 +79,7 @@ def curves(sides: Sequence[Side]) -> str:
         panels = figure.subplots(2 if with_mcc else 1, 1, sharex=True, squeeze=False)[:, 0]
         for number, side in enumerate(sides):
             colour = _COLOURS[number % len(_COLOURS)]
-            panels[0].plot(*_columns(side.losses), color=colour, linewidth=0.8, alpha=0.55)
+            panels[0].plot(*_columns(side.losses), color=colour, linewidth=0.8, alpha=0.7)
             for panel, metric in zip(panels, ("loss", "mcc"), strict=False):
                 points = _columns(validation_points(side.validations, metric))
                 mark = _MARKS[number % len(_MARKS)]

@@ -261,7 +261,8 @@ class Conductor:
 
     def _name_the_best(self) -> None:
         best = self.study.best()
-        model = store.made_by(self._home, self.runs[best.number].name) if best else None
+        run = self.runs.get(best.number) if best else None
+        model = store.made_by(self._home, run.name) if run else None
         if model:
             store.rename(self._home, model.name, self._asked.name)
 

@@ -31,7 +31,7 @@ class Result:
     """Of the best trial's model; its choice flatters the first, not an out-of-domain one."""
     importance: dict[str, float]
     model: str
-    """In the store; empty until the search is done."""
+    """In the store; called as the search is, once that is done."""
     command: str
     """Trains the best recipe again; empty while no trial is finished."""
 
@@ -47,10 +47,13 @@ class Result:
     def sentences(self) -> list[str]:
         if self.best is None:
             return ["No trial ran to its end, so there is nothing to recommend."]
+        over = sum(trial.state != "running" for trial in self.trials)
         said = [
-            f"Best is trial {self.best.number}: validation {self.metric} {self.shown(self.best.value)}. As the best of "
-            f"{len(self.trials)} on the same rows, that flatters."
+            f"Best of {over} is trial {self.best.number}: validation {self.metric} {self.shown(self.best.value)}. "
+            "Chosen as the best on these very rows, that flatters."
         ]
+        if self.task == "cola" and (self.best.value or 0) <= 0:
+            said.append("No trial learnt anything: an MCC of 0 is what calling everything the same has.")
         unseen = [figure for figure in self.figures if figure.split == OUT_OF_DOMAIN_DEV]
         said += [
             f"Out of domain, which decided nothing: {item.metric} {item.value:.3f} (95 %: {item.low:.3f} to "
