@@ -98,6 +98,12 @@ def test_ranges_that_cannot_be_are_refused_in_a_line(word: str, message: str) ->
     assert "\n" not in str(refused.value)
 
 
+def test_what_a_writers_loss_is_over_stays_the_same() -> None:
+    with pytest.raises(UserError, match="which tokens a writer's loss"):
+        parse_over(["max_length=32..64"], preset("bios", "balanced"), 2)
+    assert parse_over(["max_length=32..64"], RECIPE, 6)[0].whole
+
+
 class Workers:
     """Workers that are threads and learn nothing: how well a trial does follows from its learning rate."""
 
@@ -374,6 +380,17 @@ def test_the_recipe_to_use_is_the_best_trials(home: Home, search: SearchFolder, 
     assert value["best"]["number"] == result.best.number and value["model"] == "best"
 
 
+def test_a_search_is_removed_with_its_runs_and_without_its_model(
+    home: Home, search: SearchFolder, workers: Workers
+) -> None:
+    conduct(home, search, 2)
+    with search.alone():
+        assert bioforge("search", "remove", "best", "--yes").returncode == 2
+    assert bioforge("search", "remove", "best", "--yes").returncode == 0
+    assert listing(home) == [] and not search.path.exists()
+    assert [model.name for model in store.listing(home)[0]] == ["best"]
+
+
 def test_hostile_settings_are_quoted(
     home: Home, sentences: DataInfo, tiny_bert: Path, workers: Workers
 ) -> None:
@@ -425,8 +442,11 @@ def test_real_workers_survive_a_killed_search(home: Home, djs: DataInfo, tiny_gp
         time.sleep(0.05)
     front.send_signal(signal.SIGKILL)
     front.wait()
-    result = bioforge(*words)
+    result = bioforge(*words, "--json")
     assert result.returncode == 0, result.stderr
-    assert len(listing(home)) == 2 and "bioforge train bios djs" in result.stdout
+    *news, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {item["event"] for item in news} == {"trial"} and last["event"] == "search"
+    assert last["command"].startswith("bioforge train bios djs") and last["model"] == "djs-search"
+    assert len(listing(home)) == 2
     assert all(run.state().status == "finished" for run in listing(home))
     assert [model.name for model in store.listing(home)[0]] == ["djs-search"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioforge.cli.console import note, show, show_json, show_prose, stdout
-from bioforge.cli.options import JsonFlag, SeedOption
+from bioforge.cli.console import confirm_or_refuse, note, show, show_json, show_prose, stdout
+from bioforge.cli.options import JsonFlag, SeedOption, YesFlag
 from bioforge.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -104,6 +104,21 @@ def show_search(
         show_json(result.as_json())
         return
     _show(result)
+
+
+@app.command("remove", epilog="Example: bioforge search remove cola-search")
+def remove_search(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")], yes: YesFlag = False
+) -> None:
+    """Remove a search with the runs of all its trials; the model it found stays."""
+    from bioforge.paths import home
+    from bioforge.searching.conductor import remove
+    from bioforge.searching.folder import find_search
+
+    search = find_search(home(), name)
+    if confirm_or_refuse(f"Remove search '{name}' and the runs of its trials?", yes):
+        remove(home(), search)
+        note(f"removed {name}")
 
 
 def _search(

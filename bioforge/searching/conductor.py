@@ -274,6 +274,18 @@ def runs_of(home: Home, search: SearchFolder) -> dict[int, RunFolder]:
     return {int(info.model.removeprefix(prefix)): run for run, info in found if info.group == search.group}
 
 
+def remove(home: Home, search: SearchFolder) -> None:
+    """Raises UserError while it is conducted, or while one of its runs is at work."""
+    with search.alone():
+        runs = runs_of(home, search).values()
+        for run in runs:
+            if run.is_active():
+                raise UserError(f"run '{run.name}' is running; stop it first: bioforge runs stop {run.name}")
+        for run in runs:
+            folder.remove(run)
+    remove_folder(search.path)
+
+
 def model_of(search: SearchFolder, number: int | str) -> str:
     """What a trial's model is called until it is known to be the best."""
     return f"{search.name}-trial-{number}"

@@ -17,6 +17,8 @@ from bioforge.paths import Home, check_name
 from bioforge.runs.folder import TRIALS
 from bioforge.searching.space import Dimension
 
+_NAMES = {"fingerprint": "contents of the data", "settings": "--set"}
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -96,7 +98,7 @@ def open_search(home: Home, asked: Asked) -> SearchFolder:
     folder = SearchFolder(home.searches / check_name(asked.name, "search"))
     if folder.path.is_dir():
         known, wanted = asdict(folder.asked()), asdict(asked)
-        changed = [key for key in wanted if known[key] != wanted[key]]
+        changed = [_NAMES.get(key, key) for key in wanted if known[key] != wanted[key]]
         if changed:
             raise UserError(
                 f"there is a search '{asked.name}' with other words ({', '.join(changed)}); choose another --name"

@@ -29,6 +29,7 @@ _HELD_STILL = {
         "it changes how a trial is measured, not how it learns",
     ),
 }
+_WHAT_WRITERS_READ = ("max_length", "keep_end", "special_tokens", "loss_on_padding")
 _WIDE = 10
 """A range whose ends are so many times apart is searched by magnitude."""
 
@@ -69,6 +70,8 @@ def parse_over(over: Sequence[str], recipe: Recipe, layers: int | None) -> list[
             raise UserError(f"--over names {field} twice")
         if field in _HELD_STILL:
             raise UserError(f"--over {name}: {_HELD_STILL[field]}")
+        if recipe.task == "bios" and field in _WHAT_WRITERS_READ:
+            raise UserError(f"--over {name}: it changes which tokens a writer's loss is the mean of")
         if values:
             found[field] = _given(field, values)
         else:
