@@ -34,6 +34,7 @@ from bioforge.runs.start import build_recipe
 from bioforge.searching import conductor
 from bioforge.searching.conductor import Conductor, News, runs_of
 from bioforge.searching.folder import SearchFolder
+from bioforge.searching.page import page
 from bioforge.searching.result import result_of
 from bioforge.searching.space import Dimension, parse_over
 from bioforge.searching.start import prepare
@@ -361,7 +362,9 @@ def test_one_conductor_at_a_time(home: Home, search: SearchFolder, workers: Work
         conduct(home, search, 1)
 
 
-def test_the_recipe_to_use_is_the_best_trials(home: Home, search: SearchFolder, workers: Workers) -> None:
+def test_the_recipe_to_use_is_the_best_trials(
+    home: Home, search: SearchFolder, workers: Workers, tmp_path: Path
+) -> None:
     conduct(home, search, 5)
     result = result_of(home, search)
     words = shlex.split(result.command)
@@ -376,7 +379,9 @@ def test_the_recipe_to_use_is_the_best_trials(home: Home, search: SearchFolder, 
     assert result.sentences[1].startswith("Out of domain, which decided nothing: MCC 0.")
     shown = bioforge("search", "show", "best")
     assert shown.returncode == 0 and result.command in shown.stdout and "★ best" in shown.stdout
-    value = json.loads(bioforge("search", "show", "best", "--json").stdout)
+    target = tmp_path / "search.html"
+    value = json.loads(bioforge("search", "show", "best", "--json", "--html", str(target)).stdout)
+    assert all(f">{trial.settings['learning_rate']}<" in target.read_text() for trial in result.trials)
     assert value["best"]["number"] == result.best.number and value["model"] == "best"
 
 
@@ -394,11 +399,15 @@ def test_a_search_is_removed_with_its_runs_and_without_its_model(
 def test_hostile_settings_are_quoted(
     home: Home, sentences: DataInfo, tiny_bert: Path, workers: Workers
 ) -> None:
-    hostile = "sample_prompt=it's; rm -rf $HOME [bold]"
+    hostile = 'sample_prompt=it\'s; rm -rf $HOME [bold] "quoted" <b>\x1b[2J'
     search = prepare(home, "cola", "sentences", ["lr"], str(tiny_bert), "quick", [hostile], 7, "odd")
-    conduct(home, search, 1)
-    words = shlex.split(result_of(home, search).command)
+    conduct(home, search, 2)
+    result = result_of(home, search)
+    words = shlex.split(result.command)
     assert hostile in words and words[-2:] == ["--seed", "7"]
+    text = page(result)
+    assert "&#34;quoted&#34; &lt;b&gt;" in text and "<b>" not in text and text.count("<svg") == 1
+    assert "\x1b" not in text and "<script" not in text
 
 
 def test_a_search_of_other_words_and_a_model_of_its_name_are_refused(

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -49,6 +50,9 @@ HoursOption = Annotated[
     float | None,
     typer.Option(min=0.0, help="Save and halt after so long; the same command goes on."),
 ]
+HtmlOption = Annotated[
+    Path | None, typer.Option(dir_okay=False, help="Also write the result as one HTML file.")
+]
 EventsFlag = Annotated[bool, typer.Option("--json", help="Print what happens as JSON Lines.")]
 _EPILOG = "Example: bioforge search {task} {data} --trials 20 --over lr,batch,epochs"
 
@@ -65,10 +69,11 @@ def bios(
     name: NameOption = None,
     jobs: JobsOption = 1,
     hours: HoursOption = None,
+    html: HtmlOption = None,
     as_json: EventsFlag = False,
 ) -> None:
     """Search for a writer's recipe, by its validation loss."""
-    _search("bios", data, trials, over, base, preset, settings, seed, name, jobs, hours, as_json)
+    _search("bios", data, trials, over, base, preset, settings, seed, name, jobs, hours, html, as_json)
 
 
 @app.command("cola", epilog=_EPILOG.format(task="cola", data="cola"))
@@ -83,15 +88,17 @@ def cola(
     name: NameOption = None,
     jobs: JobsOption = 1,
     hours: HoursOption = None,
+    html: HtmlOption = None,
     as_json: EventsFlag = False,
 ) -> None:
     """Search for a judge's recipe, by its MCC on the validation rows; out-of-domain rows decide nothing."""
-    _search("cola", data, trials, over, base, preset, settings, seed, name, jobs, hours, as_json)
+    _search("cola", data, trials, over, base, preset, settings, seed, name, jobs, hours, html, as_json)
 
 
 @app.command("show", epilog="Example: bioforge search show cola-search")
 def show_search(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")],
+    html: HtmlOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """A search's trials so far, and the best of them."""
@@ -100,6 +107,7 @@ def show_search(
     from bioforge.searching.result import result_of
 
     result = result_of(home(), find_search(home(), name))
+    _write_page(result, html)
     if as_json:
         show_json(result.as_json())
         return
@@ -133,6 +141,7 @@ def _search(
     name: str | None,
     jobs: int,
     hours: float | None,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     from bioforge.paths import home
@@ -146,6 +155,7 @@ def _search(
         tell = _tell_json if as_json else _Lines(task).tell
         is_done = Conductor(home(), search, trials, jobs, tell).conduct(halt.is_asked)
     result = result_of(home(), search)
+    _write_page(result, html)
     if as_json:
         _write({"event": "search", **result.as_json()})
     else:
@@ -205,6 +215,14 @@ def _tell_json(news: News) -> None:
 def _write(value: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def _write_page(result: Result, html: Path | None) -> None:
+    if html:
+        from bioforge.searching.page import write_page
+
+        write_page(result, html)
+        note(f"written: {html}")
 
 
 def _show(result: Result) -> None:
