@@ -31,6 +31,10 @@ class Home:
         return self.root / "runs"
 
     @property
+    def searches(self) -> Path:
+        return self.root / "searches"
+
+    @property
     def cache(self) -> Path:
         return self.root / "cache"
 

@@ -23,11 +23,15 @@ HEAVY = {
     "textual",
     "plotext",
     "gguf",
+    "jinja2",
+    "matplotlib",
+    "optuna",
 }
 LIGHT_COMMANDS = [
     ["--help"],
     ["--version"],
     ["train", "bios", "--help"],
+    ["search", "cola", "--help"],
     ["runs", "list"],
     ["models", "list"],
     ["data", "list"],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bioforge import __version__
-from bioforge.cli import check, data, demo, evaluate, generate, models, runs, train
+from bioforge.cli import check, data, demo, evaluate, generate, models, runs, search, train
 from bioforge.cli.console import show, show_json
 from bioforge.cli.options import JsonFlag
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 app.add_typer(train.app, name="train")
+app.add_typer(search.app, name="search")
 app.add_typer(runs.app, name="runs")
 app.command("generate", epilog=generate.EXAMPLE)(generate.generate)
 app.command("check", epilog=check.EXAMPLE)(check.check)

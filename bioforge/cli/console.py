@@ -32,6 +32,12 @@ def show(*items: RenderableType) -> None:
         console.print(Text(item) if isinstance(item, str) else item)
 
 
+def show_prose(*lines: str) -> None:
+    """Print sentences as results; a terminal breaks them where it ends, a pipe gets each whole."""
+    for line in lines:
+        stdout().print(Text(line), soft_wrap=True)
+
+
 def note(message: str) -> None:
     """Tell the user something that is no result."""
     stderr().print(Text(message, style="dim"), soft_wrap=True)

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bioforge.cli import compare, seeds
 from bioforge.cli.console import confirm_or_refuse, note, show, show_json, stdout
 from bioforge.cli.options import JsonFlag, YesFlag
 from bioforge.cli.watching import watch
 
 app = typer.Typer(no_args_is_help=True, help="Every training, running or over.")
+app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
+app.command("seeds", epilog=seeds.EXAMPLE)(seeds.seeds)
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="Name of a run, a unique part of it, or `last`.")
 ]

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bioforge.cli.console import note, stdout
 from bioforge.cli.options import SeedOption
+from bioforge.cli.seeds import train_seeds
 from bioforge.cli.watching import watch
 from bioforge.runs.recipe import explanations
 
@@ -41,6 +42,13 @@ SetOption = Annotated[
 NameOption = Annotated[str | None, typer.Option(help="Name of the model; the data set's name if left out.")]
 ReplaceFlag = Annotated[bool, typer.Option(help="Replace a model of that name.")]
 DetachFlag = Annotated[bool, typer.Option(help="Start it and return at once.")]
+SeedsOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Train so many times, with seeds from --seed upwards, and show how far the figures lie apart.",
+    ),
+]
 ProcessesOption = Annotated[
     int,
     typer.Option(
@@ -78,6 +86,7 @@ def bios(
     preset: PresetOption = "balanced",
     settings: SetOption = None,
     seed: SeedOption = None,
+    seeds: SeedsOption = None,
     name: NameOption = None,
     replace: ReplaceFlag = False,
     processes: ProcessesOption = 1,
@@ -95,6 +104,7 @@ def bios(
         preset,
         settings,
         seed,
+        seeds,
         name,
         replace,
         processes,
@@ -113,6 +123,7 @@ def cola(
     preset: PresetOption = "balanced",
     settings: SetOption = None,
     seed: SeedOption = None,
+    seeds: SeedsOption = None,
     name: NameOption = None,
     replace: ReplaceFlag = False,
     processes: ProcessesOption = 1,
@@ -130,6 +141,7 @@ def cola(
         preset,
         settings,
         seed,
+        seeds,
         name,
         replace,
         processes,
@@ -148,6 +160,7 @@ def _train(
     preset: str,
     settings: list[str] | None,
     seed: int | None,
+    seeds: int | None,
     name: str | None,
     replace: bool,
     processes: int,
@@ -161,8 +174,14 @@ def _train(
     from bioforge.runs.launch import Processes, keep_processes, launch
     from bioforge.runs.start import new_run
 
-    run = new_run(home(), task, data, base, preset, settings, seed, name, replace, trackers or ())
     wanted = Processes(processes, hosts, str(accelerate.absolute()) if accelerate else "")
+    if seeds:
+        train_seeds(
+            *(seeds, task, data, base, preset, settings, seed, name, replace),
+            *(trackers or (), wanted, detach, as_json),
+        )
+        return
+    run = new_run(home(), task, data, base, preset, settings, seed, name, replace, trackers or ())
     command = Text(shlex.join(wanted.command(run)))
     note(f"run {run.name}")
     if "tensorboard" in run.info().trackers:

@@ -61,10 +61,8 @@ def mcc_interval(
     cells = np.array([table.true_positive, table.true_negative, table.false_positive, table.false_negative])
     total = int(cells.sum())
     # Resampling sentences with replacement draws the four cells from a multinomial.
-    drawn = np.random.default_rng(seed).multinomial(total, cells / total, size=RESAMPLES).astype(float)
-    tp, tn, fp, fn = drawn.T
-    denominator = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    scores = np.divide(tp * tn - fp * fn, denominator, out=np.zeros_like(denominator), where=denominator > 0)
+    drawn = np.random.default_rng(seed).multinomial(total, cells / total, size=RESAMPLES)
+    scores = mcc_of_counts(*drawn.T)
     tail = (1 - level) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])
     return float(low), float(high)
@@ -79,6 +77,20 @@ def accuracy_interval(
     right = int((np.asarray(labels) == np.asarray(predictions)).sum())
     interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mcc_of_counts(
+    true_positive: Array, true_negative: Array, false_positive: Array, false_negative: Array
+) -> Array:
+    """MCC of each of many tables; 0 where labels or predictions are all of one kind."""
+    tp, tn, fp, fn = (
+        part.astype(float) for part in (true_positive, true_negative, false_positive, false_negative)
+    )
+    denominator = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    scores: Array = np.divide(
+        tp * tn - fp * fn, denominator, out=np.zeros_like(denominator), where=denominator > 0
+    )
+    return scores
 
 
 def mcc_by_batch(

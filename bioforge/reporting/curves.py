@@ -14,6 +14,7 @@ _MOST_DOTS = 16
 """More would hide the curves."""
 TRAINING_COLOUR, VALIDATION_COLOUR = "cyan", "orange"
 _OTHER_COLOURS = ("magenta", "green")
+_RUN_COLOURS = ("cyan", "orange", "magenta", "green", "red", "blue")
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,17 @@ class Curve:
     colour: str = TRAINING_COLOUR
     dots: bool = False
     """Whether each point is marked."""
+    mark: str = "●"
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """What is drawn of one of several runs."""
+
+    letter: str
+    losses: Sequence[tuple[float, float]]
+    """Step and training loss."""
+    validations: Sequence[Validation]
 
 
 def loss_curves(
@@ -32,15 +44,38 @@ def loss_curves(
     """Training and validation loss of a run; `of` names the run where several are drawn over each other."""
     training, validation = _OTHER_COLOURS if of else (TRAINING_COLOUR, VALIDATION_COLOUR)
     suffix = f" {of}" if of else ""
-    held_out = [(v.step, v.metrics["loss"]) for v in validations if math.isfinite(v.metrics["loss"])]
+    held_out = validation_points(validations, "loss")
     curves = [Curve(f"training loss{suffix}", losses, training)]
     if held_out:
         curves.append(Curve(f"validation loss{suffix}", held_out, validation, dots=True))
     return [curve for curve in curves if curve.points]
 
 
-def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = True) -> str:
-    """Curves over a common step axis, as text with ANSI colours unless `colour` is false."""
+def overlaid(runs: Sequence[RunCurves]) -> list[Curve]:
+    """Of two runs training and validation loss, of more the validation loss only; dots are the runs' letters."""
+    curves = []
+    for number, run in enumerate(runs):
+        colour = _RUN_COLOURS[number % len(_RUN_COLOURS)]
+        if len(runs) == 2:
+            curves.append(Curve(f"training loss {run.letter}", run.losses, colour))
+        held_out = validation_points(run.validations, "loss")
+        # A brighter shade of the same colour, where the terminal has one.
+        bright = f"{colour}+" if len(runs) == 2 and colour != "orange" else colour
+        curves.append(Curve(f"validation loss {run.letter}", held_out, bright, dots=True, mark=run.letter))
+    return [curve for curve in curves if curve.points]
+
+
+def validation_points(validations: Sequence[Validation], metric: str) -> list[tuple[float, float]]:
+    """Step and value of a metric, where it has one that is a number."""
+    return [
+        (event.step, event.metrics[metric])
+        for event in validations
+        if math.isfinite(event.metrics.get(metric, math.nan))
+    ]
+
+
+def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = True, unit: str = "step") -> str:
+    """Curves over a common axis of whole `unit`s, as text with ANSI colours unless `colour` is false."""
     import plotext
 
     plotext.clear_figure()
@@ -58,13 +93,13 @@ def draw(curves: Sequence[Curve], *, width: int, height: int, colour: bool = Tru
         shade = curve.colour if colour else None
         plotext.plot(xs, ys, label=curve.label, color=shade, marker="braille")
         if curve.dots and len(xs) <= _MOST_DOTS:
-            plotext.scatter(xs, ys, color=shade, marker="●")
-    _whole_steps([x for curve in curves for x, _ in curve.points], width)
+            plotext.scatter(xs, ys, color=shade, marker=curve.mark)
+    _whole_steps([x for curve in curves for x, _ in curve.points], width, unit)
     built = str(plotext.build())
     return built if colour else plotext.uncolorize(built)
 
 
-def _whole_steps(xs: Sequence[float], width: int) -> None:
+def _whole_steps(xs: Sequence[float], width: int, unit: str) -> None:
     """Marks at round steps; the library's own fall between them."""
     import plotext
 
@@ -77,7 +112,7 @@ def _whole_steps(xs: Sequence[float], width: int) -> None:
         if (high - low) / step <= room
     )
     ticks = [tick for tick in range(0, int(high) + every, every) if low <= tick <= high] or [round(low)]
-    plotext.xticks(ticks, [f"step {tick:,}" if tick == ticks[0] else f"{tick:,}" for tick in ticks])
+    plotext.xticks(ticks, [f"{unit} {tick:,}" if tick == ticks[0] else f"{tick:,}" for tick in ticks])
 
 
 def learning_curves(

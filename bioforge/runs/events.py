@@ -132,6 +132,8 @@ class Failed(Event):
     message: str
     fault: bool = False
     """Ours, rather than something the user can mend."""
+    diverged: bool = False
+    """The loss or the weights became no numbers."""
 
 
 TYPES: dict[str, type[Event]] = {

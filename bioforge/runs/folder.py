@@ -34,6 +34,8 @@ from bioforge.runs.events import (
 from bioforge.runs.recipe import Recipe
 
 Status = Literal["starting", "running", "finished", "stopped", "failed", "interrupted"]
+TRIALS = "search:"
+"""What the groups of a search's runs begin with; names that users give cannot."""
 _ADJECTIVES = (
     "amber brisk calm clear dusky early fleet gentle hidden ivory jolly keen late mellow nimble olive plain quiet "
     "rapid silver tidy urban vivid warm young"
@@ -58,6 +60,13 @@ class RunInfo:
     version: str
     trackers: list[str] = field(default_factory=list)
     """Who is told of its figures besides `events.jsonl`."""
+    group: str = ""
+    """Name that runs share which were asked for together; empty for a run by itself."""
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether it is one of a search."""
+        return self.group.startswith(TRIALS)
 
 
 @dataclass(frozen=True)
@@ -288,13 +297,14 @@ def create(
     replace: bool = False,
     teacher: str = "",
     trackers: Sequence[str] = (),
+    group: str = "",
 ) -> RunFolder:
     """Write down all that decides a run, in a new folder; `teacher` is the fingerprint of the recipe's."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
         name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
         created = dt.datetime.now(dt.UTC).isoformat()
-        info = RunInfo(name, recipe.task, created, model, replace, __version__, list(trackers))
+        info = RunInfo(name, recipe.task, created, model, replace, __version__, list(trackers), group)
         try:
             with new_folder(home.runs / name) as folder:
                 write_json(folder / "run.json", asdict(info))

@@ -67,8 +67,10 @@ def keep_processes(run: RunFolder, processes: Processes) -> None:
     write_json(run.launch, {"processes": asdict(processes)})
 
 
-def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Popen[bytes]:
+def launch(run: RunFolder, processes: Processes | None = None, at_once: int = 1) -> subprocess.Popen[bytes]:
     """Start (or go on with) a run in its own session, speaking to files only; on as many processes as before.
+
+    `at_once`: so many runs share this machine.
 
     Raises UserError where a worker already has it.
     """
@@ -80,16 +82,16 @@ def launch(run: RunFolder, processes: Processes | None = None) -> subprocess.Pop
             raise UserError(
                 f"run '{run.name}' is on {wanted.hosts} hosts; start it on each of them: {shlex.join(wanted.command(run))}"
             )
-        return _start(run, wanted)
+        return _start(run, wanted, at_once)
 
 
-def _start(run: RunFolder, processes: Processes) -> subprocess.Popen[bytes]:
+def _start(run: RunFolder, processes: Processes, at_once: int) -> subprocess.Popen[bytes]:
     run.control.write_text("", encoding="utf-8")
     said = run.said()
     command = processes.command(run)
     environment = {
         **_KEEP_FREED_MEMORY,
-        **_share_cores(processes.per_host),
+        **_share_cores(processes.per_host * at_once),
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",

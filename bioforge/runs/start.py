@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
+from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.files import human_size
 from bioforge.models import catalog
@@ -49,7 +50,20 @@ def build_recipe(
     return chosen if seed is None else replace(chosen, seed=recipe.parse_value("seed", str(seed)))
 
 
-def new_run(
+@dataclass(frozen=True)
+class Plan:
+    """A run that has passed every check and is written down nowhere."""
+
+    recipe: Recipe
+    data: DataInfo
+    base: LocalBase
+    model: str
+    replace_model: bool
+    teacher: str
+    trackers: list[str]
+
+
+def plan_run(
     home: Home,
     task: Task,
     data: str,
@@ -60,10 +74,10 @@ def new_run(
     model: str | None = None,
     replace_model: bool = False,
     trackers: Sequence[str] = (),
-) -> RunFolder:
-    """Check everything that can be checked without torch, then write the run's folder.
+) -> Plan:
+    """Check everything that can be checked without torch.
 
-    Raises UserError, with nothing written, where data, base, recipe, name, trackers or disk will not do.
+    Raises UserError where data, base, recipe, name, trackers or disk will not do.
     """
     loaded = data_store.load(home, data)
     if loaded.info.kind != task:
@@ -92,15 +106,41 @@ def new_run(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
     teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
+    return Plan(chosen, loaded.info, local, model or data, replace_model, teacher, told)
+
+
+def new_run(
+    home: Home,
+    task: Task,
+    data: str,
+    base: str | None = None,
+    preset: str = "balanced",
+    settings: list[str] | None = None,
+    seed: int | None = None,
+    model: str | None = None,
+    replace_model: bool = False,
+    trackers: Sequence[str] = (),
+    group: str = "",
+) -> RunFolder:
+    """Check everything that can be checked without torch, then write the run's folder.
+
+    Raises UserError, with nothing written, where data, base, recipe, name, trackers or disk will not do.
+    """
+    plan = plan_run(home, task, data, base, preset, settings, seed, model, replace_model, trackers)
+    return write_run(home, plan, group)
+
+
+def write_run(home: Home, plan: Plan, group: str = "") -> RunFolder:
     return folder.create(
         home,
-        chosen,
-        loaded.info,
-        local,
-        model=model or data,
-        replace=replace_model,
-        teacher=teacher,
-        trackers=told,
+        plan.recipe,
+        plan.data,
+        plan.base,
+        model=plan.model,
+        replace=plan.replace_model,
+        teacher=plan.teacher,
+        trackers=plan.trackers,
+        group=group,
     )
 
 

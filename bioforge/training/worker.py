@@ -119,7 +119,8 @@ def _failure(run: RunFolder, error: Exception) -> Failed:
     """What to say of `error`; what a user cannot read is kept in the log."""
     step = run.state().step
     if isinstance(error, UserError):
-        return Failed(step=step, message=str(error))
+        diverged = type(error).__name__ == "DivergedError"  # importing it would load torch
+        return Failed(step=step, message=str(error), diverged=diverged)
     with contextlib.suppress(OSError):  # the log lies on the disk that is full
         traceback.print_exception(error)
     if is_out_of_memory(error):
@@ -220,7 +221,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
     emit(Preparing(stage="saving the model"))
     where_whole = torch.device("cpu") if loop.learner.shards else accelerator.device
     model = publish(job, progress, where_whole)
-    if model.task == "cola":
+    if model.task == "cola" and not run.info().is_trial:
         _export(run, emit, model)
     seconds = loop.seconds_before + time.monotonic() - began
     _finish(run, emit, model, progress.step, seconds, outcome.reason)

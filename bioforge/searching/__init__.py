@@ -1,0 +1,1 @@
+"""Searching for a recipe: many short runs, the poor ones stopped early."""

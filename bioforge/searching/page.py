@@ -1,0 +1,59 @@
+"""A search's result as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bioforge.evidence.pages import COLOURS, drawing, render, svg
+from bioforge.files import write_text
+from bioforge.searching.result import Result
+
+_MAGNITUDES = 10
+"""Numbers whose ends are so many times apart are drawn by magnitude."""
+
+
+def write_page(result: Result, path: Path) -> None:
+    """Raises OSError where `path` cannot be written."""
+    write_text(path, page(result))
+
+
+def page(result: Result) -> str:
+    return render("bioforge.searching", "search.html", result=result, picture=picture(result))
+
+
+def picture(result: Result) -> str:
+    """Each finished trial's figure by what was searched over, a panel a field: an `svg` element."""
+    from matplotlib.figure import Figure
+
+    trials = [trial for trial in result.trials if trial.state == "finished" and trial.value is not None]
+    if len(trials) < 2:
+        return ""
+    sign = 1 if result.task == "cola" else -1
+    values = [sign * (trial.value or 0.0) for trial in trials]
+    with drawing():
+        figure = Figure(figsize=(5.2, 2.2 * len(result.fields)), layout="constrained")
+        panels = figure.subplots(len(result.fields), 1, squeeze=False)[:, 0]
+        for panel, field in zip(panels, result.fields, strict=True):
+            words = [trial.settings[field] for trial in trials]
+            try:
+                at = [float(word) for word in words]
+            except ValueError:
+                names = sorted(set(words))
+                at = [float(names.index(word)) for word in words]
+                panel.set_xticks(range(len(names)), [f"({number})" for number in range(1, len(names) + 1)])
+                panel.set_xlabel(f"{field}, by name")
+            else:
+                if min(at) > 0 and max(at) >= _MAGNITUDES * min(at):
+                    panel.set_xscale("log")
+                panel.set_xlabel(field)
+            panel.scatter(at, values, color=COLOURS[0], s=18)
+            best = [
+                place
+                for place, trial in enumerate(trials)
+                if result.best and trial.number == result.best.number
+            ]
+            panel.scatter(
+                [at[i] for i in best], [values[i] for i in best], color=COLOURS[1], s=60, marker="*"
+            )
+            panel.set_ylabel(f"validation {result.metric}")
+        return svg(figure)
