@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from dataclasses import replace as changed
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -89,6 +91,40 @@ def show_run(run: RunArgument, as_json: JsonFlag = False) -> None:
     closing(chosen, stdout())
 
 
+@app.command("report", epilog="Example: bioforge runs report last --out reports")
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER|FILE.html", help="Where to; the run's own folder `report` if left out."),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Also write each figure as a PNG beside it.")] = False,
+    replace: Annotated[bool, typer.Option(help="Replace files that are no report of this run.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all facts as JSON; a page too only with --out or --png.")
+    ] = False,
+) -> None:
+    """Write all there is to know of a run as one HTML page that needs no network."""
+    from bioforge.evidence.report import as_json as facts
+    from bioforge.evidence.report import report_of
+    from bioforge.paths import home
+    from bioforge.runs import folder
+
+    chosen = folder.find(home(), run)
+    made = report_of(chosen, note)
+    if as_json:
+        show_json(facts(made))
+        if not (out or png):
+            return
+    from bioforge.evidence.saving import save_report
+
+    for path in save_report(chosen, made, out, png=png, replace=replace):
+        if as_json:
+            note(str(path))
+        else:
+            stdout().print(Text(str(path)), soft_wrap=True)
+
+
 @app.command("watch", epilog="Example: bioforge runs watch last")
 def watch_run(
     run: RunArgument,
@@ -134,7 +170,7 @@ def resume(
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
     before = processes_of(chosen)
-    launch(chosen, replace(before, per_host=processes, hosts=1) if processes else before)
+    launch(chosen, changed(before, per_host=processes, hosts=1) if processes else before)
     note(f"run {chosen.name} goes on")
     if detach:
         return

@@ -52,7 +52,7 @@ class Group:
     mcc: float | None
     """None where all labels are the same, so that there is none."""
     interval: tuple[float, float] | None
-    """95 %, bootstrap over sentences."""
+    """95 %, bootstrap over sentences; None where all verdicts are the same, so that no resample differs."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,8 @@ def _groups(
     for name, where in groups:
         truth, verdict = [labels[place] for place in where], [said[place] for place in where]
         if len(set(truth)) == 2:
-            found.append(Group(name, len(where), mcc(truth, verdict), mcc_interval(truth, verdict)))
+            spread = mcc_interval(truth, verdict) if len(set(verdict)) == 2 else None
+            found.append(Group(name, len(where), mcc(truth, verdict), spread))
         elif where:
             found.append(Group(name, len(where), None, None))
     return found
@@ -209,9 +210,7 @@ def _groups(
 def _mistakes(part: Judged, said: Sequence[int], rows: Sequence[Row]) -> list[Mistake]:
     wrong = [
         Mistake(row.row, row.text, label, probability)
-        for row, label, probability, verdict in zip(
-            rows, part.labels, part.probabilities, said, strict=True
-        )
+        for row, label, probability, verdict in zip(rows, part.labels, part.probabilities, said, strict=True)
         if label != verdict and math.isfinite(probability)
     ]
     # The probability that it gave to the wrong answer.

@@ -78,7 +78,7 @@ def _measured(
             for number, part in enumerate(outcome.judged)
         ]
         return judged, [written_split(part) for part in outcome.written]
-    except UserError as error:
+    except (UserError, TypeError, ValueError) as error:
         raise UserError(f"run '{run.name}' is damaged: {OUTCOME} cannot be read ({error})") from error
 
 
