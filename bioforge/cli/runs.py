@@ -61,34 +61,28 @@ def list_runs(as_json: JsonFlag = False) -> None:
 
 @app.command("show", epilog="Example: bioforge runs show last")
 def show_run(run: RunArgument, as_json: JsonFlag = False) -> None:
-    """A run's recipe, state, validation table and learning curves."""
+    """What there is to know of a run, in short; `runs report` draws it."""
+    from bioforge.evidence.report import as_json as facts
+    from bioforge.evidence.report import report_of
+    from bioforge.evidence.terminal import told
     from bioforge.paths import home
-    from bioforge.reporting.live import closing
+    from bioforge.reporting.text import safe
     from bioforge.runs import folder
 
     chosen = folder.find(home(), run)
-    state, recipe, base, data = chosen.state(), chosen.recipe(), chosen.base(), chosen.data()
     if as_json:
-        show_json(
-            {
-                **asdict(chosen.info()),
-                "state": asdict(state),
-                "recipe": asdict(recipe),
-                "data": data,
-                "base": {**asdict(base), "folder": str(base.folder)},
-            }
-        )
+        show_json(facts(report_of(chosen, note)))
         return
-    show(Text.assemble(f"{chosen.name}: ", (state.status, _STYLES.get(state.status, ""))))
+    report = report_of(chosen, note, copies=False)
+    state, console = report.facts.state, stdout()
     show(
+        Text.assemble(f"{chosen.name}: ", (state.status, _STYLES.get(state.status, ""))),
         f"  {chosen.path}",
         f"  step {state.step:,} of {state.steps:,}",
-        f"  data {data['name']}, base {base.name}",
+        f"  data {report.facts.data['name']}, base {report.facts.base.name}",
     )
-    if state.message:
-        show(f"  {state.message}")
-    show("", *(f"  {key:<22} {value}" for key, value in asdict(recipe).items()), "")
-    closing(chosen, stdout())
+    show(*told(report, width=min(console.width, 100), colour=console.is_terminal and not console.no_color))
+    console.print(Text(f"\nrepeat it: {safe(report.facts.command)}"), soft_wrap=True)
 
 
 @app.command("report", epilog="Example: bioforge runs report last --out reports")

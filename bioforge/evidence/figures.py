@@ -15,10 +15,9 @@ from bioforge.evidence.drawing import Palette, Picture
 from bioforge.evidence.facts import Curve, Facts, Samples, smoothed
 from bioforge.evidence.judged import Bin, Group, JudgedSplit
 from bioforge.evidence.report import Report
-from bioforge.evidence.telling import best_sentence, trend_sentence
+from bioforge.evidence.telling import best_sentence, is_over, trend_sentence
 from bioforge.evidence.written import SampleCopies
 from bioforge.reporting.text import count, one_line
-from bioforge.runs.events import Finished
 from bioforge.runs.outcome import Lengths
 
 _MOST_BARS = 100
@@ -40,7 +39,7 @@ def pictures(report: Report) -> list[Picture]:
 def training_pictures(facts: Facts) -> list[Picture]:
     found = []
     if facts.loss.points or facts.loss.not_finite or facts.validations:
-        says = f"{trend_sentence(facts.trend, isinstance(facts.ending, Finished))} {best_sentence(facts)}"
+        says = f"{trend_sentence(facts.trend, is_over(facts))} {best_sentence(facts)}"
         found.append(
             Picture(
                 "learning-curves", "Learning curves", says, partial(learning_curves, facts), 280, wide=True
@@ -344,7 +343,7 @@ def copied(copies: Sequence[SampleCopies], axes: Axes, palette: Palette) -> None
     points = [(same.step, same.words) for same in copies]
     axes.plot(*_columns(points), color=palette.one, linestyle="none", marker="o", markersize=5, alpha=0.8)
     axes.axhline(NGRAM, color=palette.muted, linestyle="--", linewidth=1)
-    axes.set(ylabel="words", ylim=(0, None))
+    axes.set(ylabel="words", ylim=(0, 1.15 * max(NGRAM, *(same.words for same in copies))))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _by_step(axes)
 

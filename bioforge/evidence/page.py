@@ -22,9 +22,8 @@ from bioforge.files import human_size
 from bioforge.journal import local_date
 from bioforge.reporting.tables import summary
 from bioforge.reporting.text import duration, headline, metric, safe
-from bioforge.runs.events import Finished
 
-_SAMPLE, _SENTENCE, _LINE = 700, 300, 120
+_SAMPLE, _SENTENCE, _LINE, _COMMAND = 700, 300, 120, 4000
 """Characters shown of a text."""
 _ROWS = 60
 """Of the summary table."""
@@ -87,10 +86,10 @@ def page_of(report: Report) -> str:
         texts=[
             {
                 "name": telling.split_name(split.split),
-                "facts": split,
+                "role": telling.chosen_sentence(facts, number == 0),
                 "sentence": telling.written_sentence(split),
             }
-            for split in report.written
+            for number, split in enumerate(report.written)
         ],
         samples=list(zip_longest(facts.samples.shown, report.copies)),
         recipe=[
@@ -102,6 +101,7 @@ def page_of(report: Report) -> str:
         machine=_machine(facts),
         sample_length=_SAMPLE,
         sentence_length=_SENTENCE,
+        command_length=_COMMAND,
     )
 
 
@@ -124,9 +124,8 @@ def _line(text: str) -> str:
 def _findings(facts: Facts) -> list[str]:
     if not facts.validations:
         return telling.not_finite_sentences(facts)
-    over = isinstance(facts.ending, Finished)
     return [
-        telling.trend_sentence(facts.trend, over),
+        telling.trend_sentence(facts.trend, telling.is_over(facts)),
         telling.best_sentence(facts),
         *telling.not_finite_sentences(facts),
     ]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bioforge.data import store as data_store
 from bioforge.data.store import DataInfo, DataSet
 from bioforge.errors import UserError
 from bioforge.evidence.facts import Facts, facts_of, plain
-from bioforge.evidence.judged import JudgedSplit, judged_split
-from bioforge.evidence.written import SampleCopies, WrittenSplit, copies_of, written_split
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.outcome import OUTCOME, Lengths, Outcome, lengths_of, outcome_of
+
+if TYPE_CHECKING:  # numpy is loaded only where there is something to compute
+    from bioforge.evidence.judged import JudgedSplit
+    from bioforge.evidence.written import SampleCopies, WrittenSplit
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,11 @@ class Report:
     """What is not here, and why, a sentence each."""
 
 
-def report_of(run: RunFolder, say: Callable[[str], None] = lambda _: None) -> Report:
-    """`say` is told of what takes a while. Raises UserError for a damaged run."""
+def report_of(run: RunFolder, say: Callable[[str], None] = lambda _: None, *, copies: bool = True) -> Report:
+    """All of it, or all but what samples share with the training texts, which can take seconds.
+
+    `say` is told of what takes a while. Raises UserError for a damaged run.
+    """
     facts = facts_of(run)
     outcome = outcome_of(run)
     missing: list[str] = []
@@ -48,11 +53,13 @@ def report_of(run: RunFolder, say: Callable[[str], None] = lambda _: None) -> Re
             "How long the training texts are: this run did not come so far as to count them, or was made "
             "before runs kept that."
         )
-    copies: list[SampleCopies] = []
-    if facts.samples.shown:
-        copies, untold = copies_of(run.home, facts, facts.samples.shown, say)
+    copied: list[SampleCopies] = []
+    if copies and facts.samples.shown:
+        from bioforge.evidence.written import copies_of
+
+        copied, untold = copies_of(run.home, facts, facts.samples.shown, say)
         missing += [f"What samples share with the training texts: {untold}."] if untold else []
-    return Report(facts, data.info if data else None, judged, written, lengths, copies, missing)
+    return Report(facts, data.info if data else None, judged, written, lengths, copied, missing)
 
 
 def data_at_hand(home: Home, facts: Facts) -> tuple[DataSet | None, str]:
@@ -72,6 +79,9 @@ def _measured(
 ) -> tuple[list[JudgedSplit], list[WrittenSplit]]:
     if outcome is None:
         return [], []
+    from bioforge.evidence.judged import judged_split
+    from bioforge.evidence.written import written_split
+
     try:
         judged = [
             judged_split(part, outcome.threshold, number == 0, data)

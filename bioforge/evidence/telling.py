@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
 from bioforge.evidence.facts import Curve, Facts, Trend
-from bioforge.evidence.judged import JudgedSplit
-from bioforge.evidence.written import WrittenSplit
 from bioforge.reporting.text import count, duration, metric
 from bioforge.runs.events import Finished
 from bioforge.runs.outcome import HELD_OUT
+
+if TYPE_CHECKING:
+    from bioforge.evidence.judged import JudgedSplit
+    from bioforge.evidence.written import WrittenSplit
 
 _SPLITS = {
     IN_DOMAIN_DEV: "in-domain dev split",
@@ -20,6 +24,11 @@ _SPLITS = {
 
 def split_name(split: str) -> str:
     return _SPLITS.get(split, split)
+
+
+def is_over(facts: Facts) -> bool:
+    """Whether the training came to its end."""
+    return isinstance(facts.ending, Finished)
 
 
 def state_sentence(facts: Facts) -> str:
@@ -106,10 +115,12 @@ def chosen_sentence(facts: Facts, decided: bool) -> str:
         return "This split decided nothing: neither weights nor threshold were chosen on it, so its figures are honest."
     chosen = ["the kept weights"] if facts.recipe.keep == "best" else []
     if isinstance(facts.ending, Finished) and "mcc_at_threshold" in facts.ending.metrics:
-        chosen.append("temperature and threshold")
+        chosen += ["the temperature", "the threshold"]
     if not chosen:
         return "Nothing was chosen on these rows, so their figures are honest."
-    return f"Chosen on these rows: {' and '.join(chosen)}. So these figures flatter the model a little."
+    *others, last = chosen
+    what = f"{', '.join(others)} and {last}" if others else last
+    return f"Chosen on these rows: {what}. So these figures flatter the model a little."
 
 
 def judged_sentence(split: JudgedSplit) -> str:
