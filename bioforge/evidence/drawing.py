@@ -110,7 +110,7 @@ def _svg(picture: Picture, width: int, kind: str) -> str:
 def _style(palette: Palette) -> Iterator[None]:
     # The defaults first: what a user set for other drawings must not change these.
     settings: dict[Any, Any] = {
-        **matplotlib.rcParamsDefault,
+        **{key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"},
         "font.size": _FONT,
         "axes.labelsize": _FONT,
         "xtick.labelsize": _FONT - 0.5,

@@ -6,7 +6,7 @@ import math
 import shlex
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bioforge.models import catalog
@@ -248,7 +248,10 @@ class _Reading:
 def facts_of(run: RunFolder) -> Facts:
     """Raises UserError for a run whose own record is damaged."""
     # Asked before the events are read: what a worker says last it says while it is still there.
-    info, state, recipe, base, data = run.info(), run.state(), run.recipe(), run.base(), run.data()
+    state = run.state()
+    # A run is called what its folder is called now.
+    info = replace(run.info(), name=run.name)
+    recipe, base, data = run.recipe(), run.base(), run.data()
     said = _Reading()
     for event in stream(run.events):
         said.add(event)

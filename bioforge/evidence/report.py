@@ -82,7 +82,11 @@ def _measured(
     from bioforge.evidence.judged import judged_split
     from bioforge.evidence.written import written_split
 
+    splits = [part.split for part in outcome.judged] + [part.split for part in outcome.written]
     try:
+        # They name files.
+        if not all(map(str.isidentifier, splits)) or len(set(splits)) < len(splits):
+            raise UserError(f"its splits are called {splits}")
         judged = [
             judged_split(part, outcome.threshold, number == 0, data)
             for number, part in enumerate(outcome.judged)
