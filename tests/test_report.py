@@ -158,7 +158,7 @@ def test_a_writers_page_has_its_samples(home: Home, djs: DataInfo) -> None:
     perplexity = math.exp(120 / 40)
     bits = 120 / math.log(2) / 170
     assert f"perplexity {perplexity:.1f}, {bits:.3f} bits a byte" in words
-    assert "Of 200 training rows, 72 are longer than the limit of 128 tokens" in words
+    assert "Longer than the limit of 128 tokens, and cut there: 72 of 200 training rows." in words
     assert "She plays in Lagos. by itself" in words and "He was cut" in words
     assert "Copied share" in words and "What is not here" not in words
 

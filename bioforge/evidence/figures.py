@@ -47,7 +47,7 @@ def training_pictures(facts: Facts) -> list[Picture]:
         )
     if facts.learning_rate.points:
         peak = max(value for _, value in facts.learning_rate.points)
-        says = f"It peaks at {peak:.2e}."
+        says = f"It peaks at {_scientific(peak, None)}."
         found.append(
             Picture("learning-rate", "Learning rate", says, partial(learning_rate, facts.learning_rate))
         )
@@ -114,8 +114,8 @@ def writing_pictures(report: Report) -> list[Picture]:
         of = report.lengths
         total = sum(of.rows)
         says = (
-            f"Of {count(total, 'training row')}, {of.truncated:,} are longer than the limit of "
-            f"{of.limit:,} tokens and are cut there."
+            f"Longer than the limit of {of.limit:,} tokens, and cut there: {of.truncated:,} of "
+            f"{count(total, 'training row')}."
         )
         found.append(Picture("lengths", "Length of the training texts", says, partial(lengths, of)))
     samples = report.facts.samples
@@ -180,9 +180,7 @@ def learning_curves(facts: Facts, axes: Axes, palette: Palette) -> None:
 def learning_rate(curve: Curve, axes: Axes, palette: Palette) -> None:
     axes.plot(*_columns(curve.points), color=palette.one, marker=_dots(curve.points, 8), markersize=3)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:.1e}".replace("e-0", "e-") if value else "0")
-    )
+    axes.yaxis.set_major_formatter(FuncFormatter(_scientific))
     _by_step(axes)
 
 
@@ -372,12 +370,21 @@ def _mark_not_finite(axes: Axes, palette: Palette, curve: Curve) -> None:
 
 def _by_step(axes: Axes) -> None:
     axes.set_xlabel("step")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    low, high = axes.dataLim.intervalx
+    if high - low < 1:
+        axes.set_xlim(low - 1, low + 1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(_whole))
 
 
 def _whole(value: float, _: object) -> str:
     return f"{value:,.0f}"
+
+
+def _scientific(value: float, _: object) -> str:
+    """`1.75e-4`."""
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}" if value else "0"
 
 
 def _legend(axes: Axes) -> None:

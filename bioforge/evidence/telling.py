@@ -69,7 +69,8 @@ def trend_sentence(trend: Trend | None, over: bool) -> str:
     if trend.last_step == 0:
         return "It was validated before the first step only, so nothing tells whether it overfits."
     if trend.lowest_step == trend.last_step:
-        return f"It did not overfit: validation loss is lowest at the last validation ({lowest}, step {trend.last_step:,})."
+        so_far = "It did not overfit" if over else "It does not overfit so far"
+        return f"{so_far}: validation loss is lowest at the last validation ({lowest}, step {trend.last_step:,})."
     return (
         f"No overfitting to speak of: validation loss is lowest at step {trend.lowest_step:,} ({lowest}) "
         f"and {rise} higher at the last validation."
