@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from bioforge.data.store import DataInfo
+from bioforge.errors import UserError
 from bioforge.evidence.facts import POINTS, command, facts_of, smoothed, trend
 from bioforge.evidence.report import as_json, report_of
 from bioforge.evidence.telling import not_finite_sentences, state_sentence, trend_sentence
@@ -184,6 +185,18 @@ def test_damaged_lines_are_passed_over(home: Home, sentences: DataInfo) -> None:
     with run.events.open("ab") as stream:
         stream.write(b'\xff\xfe\n{"event": "step"}\n[1, 2]\n{"event": "step", "step')
     assert facts_of(run).loss.points == [(1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("data.json", '{"name": "x"}'), ("run.json", "{}"), ("base.json", "["), ("recipe.json", "{}")],
+)
+def test_a_damaged_record_is_one_line(home: Home, sentences: DataInfo, name: str, content: str) -> None:
+    run = told_run(home, sentences, "cola", [started(3), step(1)])
+    (run.path / name).write_text(content)
+    with pytest.raises(UserError, match="is damaged") as raised:
+        facts_of(run)
+    assert "\n" not in str(raised.value)
 
 
 def test_all_samples_are_counted_and_some_kept(home: Home, djs: DataInfo) -> None:

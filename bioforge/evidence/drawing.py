@@ -20,6 +20,8 @@ _WIDE = 720
 _DPI = 72
 """One point of the drawing is one CSS pixel of the page."""
 _PNG_SCALE = 2
+_TITLE = 24
+"""Room for a title, which a page writes itself."""
 _FONT = 10.5
 
 
@@ -59,8 +61,9 @@ class Picture:
 
 
 def figure_of(picture: Picture, palette: Palette = LIGHT, width: int = WIDTH, titled: bool = False) -> Figure:
+    height = picture.height + (_TITLE if titled else 0)
     with _style(palette):
-        figure = Figure(figsize=(width / _DPI, picture.height / _DPI), dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
         axes = figure.subplots()
         picture.draw(axes, palette)
         if titled:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from bioforge.errors import UserError
 from bioforge.models import catalog
 from bioforge.models.bases import LocalBase
 from bioforge.runs import recipe as recipes
@@ -249,9 +250,13 @@ def facts_of(run: RunFolder) -> Facts:
     """Raises UserError for a run whose own record is damaged."""
     # Asked before the events are read: what a worker says last it says while it is still there.
     state = run.state()
-    # A run is called what its folder is called now.
-    info = replace(run.info(), name=run.name)
-    recipe, base, data = run.recipe(), run.base(), run.data()
+    try:
+        # A run is called what its folder is called now.
+        info = replace(run.info(), name=run.name)
+        recipe, base, data = run.recipe(), run.base(), run.data()
+        data["name"], data["fingerprint"]
+    except (TypeError, KeyError) as error:
+        raise UserError(f"run '{run.name}' is damaged: its record does not fit ({error})") from error
     said = _Reading()
     for event in stream(run.events):
         said.add(event)

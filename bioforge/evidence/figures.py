@@ -15,7 +15,6 @@ from bioforge.evidence.drawing import Palette, Picture
 from bioforge.evidence.facts import Curve, Facts, Samples, smoothed
 from bioforge.evidence.judged import Bin, Group, JudgedSplit
 from bioforge.evidence.report import Report
-from bioforge.evidence.telling import best_sentence, is_over, trend_sentence
 from bioforge.evidence.written import SampleCopies
 from bioforge.reporting.text import count, one_line
 from bioforge.runs.outcome import Lengths
@@ -39,7 +38,11 @@ def pictures(report: Report) -> list[Picture]:
 def training_pictures(facts: Facts) -> list[Picture]:
     found = []
     if facts.loss.points or facts.loss.not_finite or facts.validations:
-        says = f"{trend_sentence(facts.trend, is_over(facts))} {best_sentence(facts)}"
+        says = "Training loss as the steps told it."
+        if smoothed(facts.loss.points) != facts.loss.points:
+            says = "Pale: training loss as it was; strong: the mean of its neighbours."
+        if facts.trend and facts.trend.overfits:
+            says += " Grey: from where it overfits."
         found.append(
             Picture(
                 "learning-curves", "Learning curves", says, partial(learning_curves, facts), 280, wide=True
@@ -238,7 +241,6 @@ def confusion(split: JudgedSplit, axes: Axes, palette: Palette) -> None:
                 f"{said}, {100 * share:.0f} %",
                 ha="center",
                 va="center",
-                color=palette.muted,
             )
     axes.set(xlim=(0, 2), ylim=(2, 0), xlabel="called")
     axes.set_ylabel("is")
@@ -388,9 +390,8 @@ def _scientific(value: float, _: object) -> str:
 
 
 def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
+    if axes.get_legend_handles_labels()[0]:
         figure = axes.get_figure(root=True)
         assert figure is not None
         columns = 4 if figure.get_figwidth() > 7 else 2
-        figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=columns)
