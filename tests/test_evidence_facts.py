@@ -14,7 +14,7 @@ import pytest
 
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
-from bioforge.evidence.facts import POINTS, command, facts_of, smoothed, trend
+from bioforge.evidence.facts import POINTS, changes, command, facts_of, smoothed, trend
 from bioforge.evidence.report import as_json, report_of
 from bioforge.evidence.telling import not_finite_sentences, state_sentence, trend_sentence
 from bioforge.models.bases import LocalBase
@@ -243,3 +243,5 @@ def test_a_bases_own_learning_rate_is_no_change(home: Home, sentences: DataInfo)
     recipe = build_recipe("cola", "minilm-l6", "quick", [])
     assert recipe.learning_rate != recipes.preset("cola", "quick").learning_rate
     assert "--set" not in command(run.info(), recipe, base, "sentences", Processes())
+    own = replace(base, source="folder: /bases/minilm-l6")
+    assert changes(recipe, own) == {"learning_rate": recipes.preset("cola", "quick").learning_rate}

@@ -28,6 +28,7 @@ from bioforge.evidence.drawing import LIGHT, Picture, figure_of, png_of, svg_of
 from bioforge.evidence.facts import Samples, facts_of, smoothed
 from bioforge.evidence.judged import LENGTHS, JudgedSplit, judged_split, verdicts, wilson
 from bioforge.evidence.report import report_of
+from bioforge.evidence.telling import judged_sentence, one_verdict
 from bioforge.evidence.written import SampleCopies, written_split
 from bioforge.paths import Home
 from bioforge.runs.outcome import Judged, Lengths, Outcome, Written, keep_lengths, keep_outcome
@@ -166,6 +167,20 @@ def test_a_group_of_one_kind_has_no_mcc(table: pd.DataFrame) -> None:
     assert alike[alike.source == "mixed"].label.nunique() == 1 and mixed.mcc is None
     for group in found.rows.by_length:
         assert group.mcc == 0.0 and group.interval is None  # called acceptable, all of them
+
+
+@pytest.mark.parametrize(("probability", "said"), [(0.9, "acceptable"), (0.1, "unacceptable")])
+def test_a_judge_that_tells_nothing_is_named_as_such(
+    table: pd.DataFrame, probability: float, said: str
+) -> None:
+    found = judged_split(_judged(table.assign(probability=probability)), CUT, True, None)
+    assert one_verdict(found) == said
+    assert f"calls all 500 sentences {said}" in judged_sentence(found)
+
+
+def test_a_judge_that_tells_is_told_by_its_mcc(split: JudgedSplit) -> None:
+    assert one_verdict(split) == ""
+    assert judged_sentence(split).startswith(f"MCC {split.mcc:.3f} (95 %: {split.interval[0]:.3f}")
 
 
 def test_many_sources_are_told_by_the_largest(table: pd.DataFrame) -> None:

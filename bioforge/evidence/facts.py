@@ -321,7 +321,8 @@ def thinned(items: Sequence[int], most: int) -> list[int]:
 
 def changes(recipe: Recipe, base: LocalBase) -> dict[str, Any]:
     """Fields in which `recipe` differs from its preset for that base, with what the preset has."""
-    known = catalog.find(base.name)
+    # The catalog's own, and not a folder of the same name.
+    known = None if _is_folder(base) else catalog.find(base.name)
     wish = dict(known.learning_rates).get(recipe.task) if known else None
     usual = recipes.preset(recipe.task, recipe.preset, wish)
     return {
@@ -333,7 +334,7 @@ def changes(recipe: Recipe, base: LocalBase) -> dict[str, Any]:
 
 def command(info: RunInfo, recipe: Recipe, base: LocalBase, data: str, processes: Processes) -> str:
     """One line for a shell that starts the same training anew."""
-    where = str(base.folder) if base.source.startswith("folder:") else base.name
+    where = str(base.folder) if _is_folder(base) else base.name
     words = ["bioforge", "train", recipe.task, data, "--base", where, "--preset", recipe.preset]
     words += ["--seed", str(recipe.seed)]
     for name in changes(recipe, base):
@@ -347,6 +348,10 @@ def command(info: RunInfo, recipe: Recipe, base: LocalBase, data: str, processes
         if number > 1:
             words += [option, str(number)]
     return shlex.join(words)
+
+
+def _is_folder(base: LocalBase) -> bool:
+    return base.source.startswith("folder:")
 
 
 def _as_typed(value: Any) -> str:

@@ -136,13 +136,9 @@ def tiles(report: Report) -> list[Tile]:
     found = []
     for judged in report.judged:
         low, high = judged.interval
-        found.append(
-            Tile(
-                f"MCC, {telling.split_name(judged.split)}",
-                f"{judged.mcc:.3f}",
-                f"95 %: {low:.3f} to {high:.3f}",
-            )
-        )
+        alike = telling.one_verdict(judged)
+        note = f"calls all {alike}" if alike else f"95 %: {low:.3f} to {high:.3f}"
+        found.append(Tile(f"MCC, {telling.split_name(judged.split)}", f"{judged.mcc:.3f}", note))
     for written in report.written:
         low, high = written.perplexity_interval
         name = telling.split_name(written.split)

@@ -124,17 +124,26 @@ def chosen_sentence(facts: Facts, decided: bool) -> str:
     return f"Chosen on these rows: {what}. So these figures flatter the model a little."
 
 
+def one_verdict(split: JudgedSplit) -> str:
+    """The verdict that a judge gives whatever it reads; empty for one that has learnt to tell."""
+    of = split.counts
+    if not of.true_positive + of.false_positive:
+        return "unacceptable"
+    return "" if of.true_negative + of.false_negative else "acceptable"
+
+
 def judged_sentence(split: JudgedSplit) -> str:
     low, high = split.interval
-    off = (
-        f"; probabilities are off by {split.calibration_error:.3f} on average"
-        if split.calibration_error is not None
-        else ""
-    )
-    return (
-        f"MCC {split.mcc:.3f} (95 %: {low:.3f} to {high:.3f}) on {count(split.sentences, 'sentence')}, "
-        f"accuracy {split.accuracy:.3f}, at threshold {split.threshold:.2f}{off}"
-    )
+    found = f"MCC {split.mcc:.3f} (95 %: {low:.3f} to {high:.3f}) on {count(split.sentences, 'sentence')}"
+    if one_verdict(split):
+        found = (
+            f"It calls all {count(split.sentences, 'sentence')} {one_verdict(split)}, "
+            "so it tells nothing and MCC is 0 by convention"
+        )
+    off = ""
+    if split.calibration_error is not None:
+        off = f"; probabilities are off by {split.calibration_error:.3f} on average"
+    return f"{found}; accuracy {split.accuracy:.3f} at threshold {split.threshold:.2f}{off}"
 
 
 def written_sentence(split: WrittenSplit) -> str:
