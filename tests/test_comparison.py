@@ -19,7 +19,7 @@ from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.evidence.comparison import compare
 from bioforge.evidence.comparison_page import page
-from bioforge.evidence.figures import figures
+from bioforge.evidence.measured import figures
 from bioforge.evidence.paired import judged_contrasts, written_contrasts
 from bioforge.files import read_json, write_json
 from bioforge.judging.metrics import mcc_of_counts

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from bioforge.data.store import DataInfo
 from bioforge.paths import Home
+from tests.evidence import started, step, told_run
 
 HEAVY = {
     "torch",
@@ -61,6 +63,22 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     code, loaded = json.loads(result.stderr.splitlines()[-1])
     assert code == 0
     assert HEAVY & set(loaded) == set()
+
+
+def test_a_run_without_an_outcome_is_shown_without_anything_heavy_but_its_curves(
+    home: Home, sentences: DataInfo
+) -> None:
+    told_run(home, sentences, "cola", [started(3), step(1), step(2)])
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE, json.dumps(["runs", "show", "last"])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    code, loaded = json.loads(result.stderr.splitlines()[-1])
+    assert code == 0 and "Interrupted at step 2" in result.stdout
+    assert HEAVY & set(loaded) <= {"plotext"}
 
 
 def test_a_few_sentences_are_judged_without_torch(exported_bert: Path, home: Home) -> None:

@@ -25,7 +25,7 @@ from safetensors.torch import save_file
 from bioforge.cli.seeds import train_seeds
 from bioforge.data.store import DataInfo
 from bioforge.errors import ExitCode, UserError
-from bioforge.evidence.figures import figures
+from bioforge.evidence.measured import figures
 from bioforge.evidence.seeds import seed_report
 from bioforge.models import store
 from bioforge.models.catalog import Task

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from dataclasses import replace as changed
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -62,34 +64,62 @@ def list_runs(as_json: JsonFlag = False) -> None:
 
 @app.command("show", epilog="Example: bioforge runs show last")
 def show_run(run: RunArgument, as_json: JsonFlag = False) -> None:
-    """A run's recipe, state, validation table and learning curves."""
+    """What there is to know of a run, in short; `runs report` draws it."""
+    from bioforge.evidence.report import as_json as facts
+    from bioforge.evidence.report import report_of
+    from bioforge.evidence.terminal import told
     from bioforge.paths import home
-    from bioforge.reporting.live import closing
+    from bioforge.reporting.text import safe
     from bioforge.runs import folder
 
     chosen = folder.find(home(), run)
-    state, recipe, base, data = chosen.state(), chosen.recipe(), chosen.base(), chosen.data()
     if as_json:
-        show_json(
-            {
-                **asdict(chosen.info()),
-                "state": asdict(state),
-                "recipe": asdict(recipe),
-                "data": data,
-                "base": {**asdict(base), "folder": str(base.folder)},
-            }
-        )
+        show_json(facts(report_of(chosen, note)))
         return
-    show(Text.assemble(f"{chosen.name}: ", (state.status, _STYLES.get(state.status, ""))))
+    report = report_of(chosen, note, copies=False)
+    state, console = report.facts.state, stdout()
     show(
+        Text.assemble(f"{chosen.name}: ", (state.status, _STYLES.get(state.status, ""))),
         f"  {chosen.path}",
         f"  step {state.step:,} of {state.steps:,}",
-        f"  data {data['name']}, base {base.name}",
+        f"  data {report.facts.data['name']}, base {report.facts.base.name}",
     )
-    if state.message:
-        show(f"  {state.message}")
-    show("", *(f"  {key:<22} {value}" for key, value in asdict(recipe).items()), "")
-    closing(chosen, stdout())
+    show(*told(report, width=min(console.width, 100), colour=console.is_terminal and not console.no_color))
+    console.print(Text(f"\nrepeat it: {safe(report.facts.command)}"), soft_wrap=True)
+
+
+@app.command("report", epilog="Example: bioforge runs report last --out reports")
+def report(
+    run: RunArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER|FILE.html", help="Where to; the run's own folder `report` if left out."),
+    ] = None,
+    png: Annotated[bool, typer.Option("--png", help="Also write each figure as a PNG beside it.")] = False,
+    replace: Annotated[bool, typer.Option(help="Replace files that are no report of this run.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all facts as JSON; a page too only with --out or --png.")
+    ] = False,
+) -> None:
+    """Write all there is to know of a run as one HTML page that needs no network."""
+    from bioforge.evidence.report import as_json as facts
+    from bioforge.evidence.report import report_of
+    from bioforge.paths import home
+    from bioforge.runs import folder
+
+    chosen = folder.find(home(), run)
+    made = report_of(chosen, note)
+    if as_json:
+        show_json(facts(made))
+        if not (out or png):
+            return
+    from bioforge.evidence.saving import save_report
+
+    for path in save_report(chosen, made, out, png=png, replace=replace):
+        if as_json:
+            note(str(path))
+        else:
+            stdout().print(Text(str(path)), soft_wrap=True)
 
 
 @app.command("watch", epilog="Example: bioforge runs watch last")
@@ -137,7 +167,7 @@ def resume(
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
     before = processes_of(chosen)
-    launch(chosen, replace(before, per_host=processes, hosts=1) if processes else before)
+    launch(chosen, changed(before, per_host=processes, hosts=1) if processes else before)
     note(f"run {chosen.name} goes on")
     if detach:
         return

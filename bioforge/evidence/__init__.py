@@ -1,1 +1,1 @@
-"""What runs show: reports, comparisons."""
+"""What runs show: a run's facts and report, and how runs compare."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
-from bioforge.evidence.figures import Figure, figures, plain, where
+from bioforge.evidence.facts import plain
+from bioforge.evidence.measured import Figure, figures, where
 from bioforge.evidence.paired import (
     FEWEST,
     Contrast,

@@ -10,7 +10,9 @@ from typing import Any
 
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
-from bioforge.evidence.figures import Figure, figures, plain, verdicts, where
+from bioforge.evidence.facts import plain
+from bioforge.evidence.judged import verdicts
+from bioforge.evidence.measured import Figure, figures, where
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs.events import Event, Failed, Finished, Validation
@@ -129,7 +131,7 @@ def _collapse(history: Sequence[Event], outcome: Outcome | None) -> str:
         return ""
     if outcome.judged:
         judged, threshold = outcome.judged[0], 0.5 if outcome.threshold is None else outcome.threshold
-        said, at_half = (set(verdicts(judged, cut)) for cut in (threshold, 0.5))
+        said, at_half = (set(verdicts(judged.probabilities, cut)) for cut in (threshold, 0.5))
         if len(said) == 1:
             return f"calls everything {'acceptable' if said == {1} else 'unacceptable'}, MCC 0"
         found = figures(outcome)[0]

@@ -27,28 +27,37 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
-def summary_table(events: Sequence[Event], *, times: bool = True) -> Table | None:
-    """The tutorials' summary: one row a validation; the kept checkpoint has a star."""
-    validations = [event for event in events if isinstance(event, Validation)]
-    if not validations:
-        return None
-    names = [name for name in _NAMES if name in validations[0].metrics]
+def summary(validations: Sequence[Validation], *, times: bool = True) -> tuple[list[str], list[list[str]]]:
+    """The tutorials' summary, columns and one row a validation; the kept checkpoint has a star."""
+    names = [name for name in _NAMES if validations and name in validations[0].metrics]
     columns = [
         "Epoch",
         "Training Loss",
         *(_NAMES[name] for name in names),
         *(("Training Time", "Validation Time") if times else ()),
     ]
-    table = plain_table(*columns, "", right=columns)
     best = [event.step for event in validations if event.best][-1:]
-    for event in validations:
-        table.add_row(
+    rows = [
+        [
             f"{event.epoch:.2f}".rstrip("0").rstrip("."),
             metric("loss", event.train_loss) if event.step else "before",
             *(metric(name, event.metrics[name]) for name in names),
             *((duration(event.training_seconds), duration(event.validation_seconds)) if times else ()),
             "★ best" if [event.step] == best else "",
-        )
+        ]
+        for event in validations
+    ]
+    return [*columns, ""], rows
+
+
+def summary_table(events: Sequence[Event], *, times: bool = True) -> Table | None:
+    """The tutorials' summary for a terminal; None where nothing was validated."""
+    columns, rows = summary([event for event in events if isinstance(event, Validation)], times=times)
+    if not rows:
+        return None
+    table = plain_table(*columns, right=columns[:-1])
+    for row in rows:
+        table.add_row(*row)
     return table
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
-from bioforge.evidence.figures import Figure, figures, plain
+from bioforge.evidence.facts import plain
+from bioforge.evidence.measured import Figure, figures
 from bioforge.models import store
 from bioforge.models.catalog import Task
 from bioforge.paths import Home

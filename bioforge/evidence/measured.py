@@ -1,0 +1,59 @@
+"""One run's figure on each split it held out: MCC of a judge, bits a byte of a writer, with its interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
+from bioforge.evidence.judged import verdicts
+from bioforge.judging.metrics import RESAMPLES, mcc, mcc_interval
+from bioforge.runs.outcome import HELD_OUT, Judged, Outcome, Written
+
+_WHERE = {
+    OUT_OF_DOMAIN_DEV: "out of domain",
+    IN_DOMAIN_DEV: "in domain",
+    DEV: "on the dev split",
+    HELD_OUT: "on held-out rows",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    split: str
+    metric: str
+    examples: int
+    value: float
+    low: float
+    """Of the 95 % bootstrap interval over examples."""
+    high: float
+
+
+def where(split: str) -> str:
+    """A split within a sentence."""
+    return _WHERE.get(split, f"on {split}")
+
+
+def figures(outcome: Outcome) -> list[Figure]:
+    """The split the run was validated on, then those that decided nothing."""
+    threshold = 0.5 if outcome.threshold is None else outcome.threshold
+    return [
+        *(_judged(part, threshold) for part in outcome.judged),
+        *(_written(part) for part in outcome.written),
+    ]
+
+
+def _judged(part: Judged, threshold: float) -> Figure:
+    said = verdicts(part.probabilities, threshold)
+    return Figure(part.split, "MCC", len(said), mcc(part.labels, said), *mcc_interval(part.labels, said))
+
+
+def _written(part: Written) -> Figure:
+    bits, read = np.asarray(part.nats) / math.log(2), np.asarray(part.bytes)
+    draw = np.random.default_rng(0)
+    drawn = (draw.integers(len(bits), size=len(bits)) for _ in range(RESAMPLES))
+    low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
+    value = float(bits.sum() / read.sum())
+    return Figure(part.split, "bits a byte", len(bits), value, float(low), float(high))

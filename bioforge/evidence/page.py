@@ -1,0 +1,211 @@
+"""A report as one HTML file that needs nothing else: no script, no font, no other file, no network."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from itertools import zip_longest
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from bioforge import __version__
+from bioforge.evidence import telling
+from bioforge.evidence.drawing import Picture, svg_of
+from bioforge.evidence.facts import Facts, thinned
+from bioforge.evidence.figures import judged_pictures, training_pictures, writing_pictures
+from bioforge.evidence.report import Report
+from bioforge.files import human_size
+from bioforge.journal import local_date
+from bioforge.reporting.tables import summary
+from bioforge.reporting.text import duration, headline, metric, safe
+
+_SAMPLE, _SENTENCE, _LINE, _COMMAND = 700, 300, 120, 4000
+"""Characters shown of a text."""
+_ROWS = 60
+"""Of the summary table."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Foreign text that cannot drive a page, and how long it was where that is not all of it."""
+
+    text: str
+    shortened_from: int = 0
+
+
+@dataclass(frozen=True)
+class Tile:
+    label: str
+    value: str
+    note: str
+
+
+def mark_of(run: str) -> str:
+    """What tells a file as a report of that run, whatever its name looks like."""
+    return f"bioforge report {hashlib.sha256(run.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def page_of(report: Report) -> str:
+    facts = report.facts
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"shown": shown, "count": "{:,}".format, "duration": duration, "line": _line}
+    template = environment.from_string(_file("page.html"))
+    columns, rows = summary(facts.validations)
+    return template.render(
+        report=report,
+        facts=facts,
+        version=__version__,
+        mark=mark_of(facts.info.name),
+        style=Markup(_file("page.css")),
+        created=local_date(facts.info.created),
+        what="judge" if facts.info.task == "cola" else "writer",
+        state=telling.state_sentence(facts),
+        findings=_findings(facts),
+        tiles=tiles(report),
+        training=_figures(training_pictures(facts)),
+        writing=_figures(writing_pictures(report)),
+        columns=columns,
+        rows=[rows[place] for place in thinned(range(len(rows)), _ROWS)],
+        validations=len(rows),
+        splits=[
+            {
+                "name": telling.split_name(split.split),
+                "role": telling.chosen_sentence(facts, split.decided),
+                "sentence": telling.judged_sentence(split),
+                "figures": _figures(judged_pictures(split)),
+                "facts": split,
+            }
+            for split in report.judged
+        ],
+        texts=[
+            {
+                "name": telling.split_name(split.split),
+                "role": telling.chosen_sentence(facts, number == 0),
+                "sentence": telling.written_sentence(split),
+            }
+            for number, split in enumerate(report.written)
+        ],
+        samples=list(zip_longest(facts.samples.shown, report.copies)),
+        recipe=[
+            (name, _setting(value), _setting(facts.preset[name]) if name in facts.preset else None)
+            for name, value in asdict(facts.recipe).items()
+            if name not in ("task", "preset")
+        ],
+        data=_data(report),
+        machine=_machine(facts),
+        sample_length=_SAMPLE,
+        sentence_length=_SENTENCE,
+        command_length=_COMMAND,
+    )
+
+
+def _file(name: str) -> str:
+    return resources.files("bioforge.evidence").joinpath(name).read_text(encoding="utf-8")
+
+
+def shown(text: str, most: int) -> Shown:
+    cleaned = safe(text)
+    if len(cleaned) <= most:
+        return Shown(cleaned)
+    return Shown(cleaned[:most].rstrip() + "…", len(text))
+
+
+def _line(text: str) -> str:
+    """Foreign text where there is room for a name only."""
+    return shown(" ".join(text.split()), _LINE).text
+
+
+def _findings(facts: Facts) -> list[str]:
+    if not facts.validations:
+        return telling.not_finite_sentences(facts)
+    return [
+        telling.trend_sentence(facts.trend, telling.is_over(facts)),
+        telling.best_sentence(facts),
+        *telling.not_finite_sentences(facts),
+    ]
+
+
+def tiles(report: Report) -> list[Tile]:
+    """The few figures that tell most."""
+    found = []
+    for judged in report.judged:
+        low, high = judged.interval
+        alike = telling.one_verdict(judged)
+        note = f"calls all {alike}" if alike else f"95 %: {low:.3f} to {high:.3f}"
+        found.append(Tile(f"MCC, {telling.split_name(judged.split)}", f"{judged.mcc:.3f}", note))
+    for written in report.written:
+        low, high = written.perplexity_interval
+        name = telling.split_name(written.split)
+        found.append(
+            Tile(
+                f"Perplexity, {name}",
+                metric("perplexity", written.perplexity),
+                f"95 %: {metric('perplexity', low)} to {metric('perplexity', high)}",
+            )
+        )
+        low, high = written.bits_per_byte_interval
+        found.append(
+            Tile(f"Bits a byte, {name}", f"{written.bits_per_byte:.3f}", f"95 %: {low:.3f} to {high:.3f}")
+        )
+    facts = report.facts
+    if not found and facts.validations:
+        latest = facts.validations[-1]
+        name, _, value = headline(latest.metrics).partition(" ")
+        found.append(Tile(f"Latest validation: {name}", value, f"step {latest.step:,}"))
+    found.append(Tile("Time at work", duration(facts.seconds), "h:mm:ss"))
+    steps = f"of {facts.state.steps:,}" if facts.state.steps else ""
+    found.append(Tile("Steps", f"{facts.state.step:,}", steps))
+    return found
+
+
+def _figures(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
+    return [{"picture": picture, "svg": Markup(svg_of(picture))} for picture in pictures]
+
+
+def _setting(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return shown(str(value), _LINE).text if value != "" else "–"
+
+
+def _data(report: Report) -> list[tuple[str, str]]:
+    facts, here = report.facts, report.data
+    found = [("Name", _line(facts.data["name"])), ("Fingerprint", facts.data["fingerprint"])]
+    found.append(("Imported from", _line(facts.data.get("file", "–"))))
+    if facts.started:
+        started = facts.started
+        found.append(("Rows learnt from", f"{started.train_rows:,}"))
+        found.append(("Rows validated on", f"{started.validation_rows:,}"))
+        found.append(("Cut at the limit", f"{started.truncated:,} rows, at {started.max_length:,} tokens"))
+    if here:
+        found.append(
+            ("Rows by split", ", ".join(f"{name} {number:,}" for name, number in here.splits.items()))
+        )
+    if here and here.labels:
+        found.append(("Acceptable", f"{here.labels.get('1', 0):,} of {here.size:,}"))
+    return found
+
+
+def _machine(facts: Facts) -> list[tuple[str, str]]:
+    found = [("Base", f"{_line(facts.base.name)} ({_line(facts.base.source)})")]
+    started = facts.started
+    if started:
+        learn = f", {started.trained:,} of them learn" if 0 < started.trained < started.parameters else ""
+        found += [
+            ("Parameters", f"{started.parameters:,}{learn}"),
+            ("Device", f"{started.device}, {started.precision}"),
+            ("Processes", f"{started.processes:,}"),
+        ]
+    found.append(("Sessions", f"{facts.sessions:,}"))
+    if facts.tokens_per_second is not None:
+        found.append(("Speed", f"{facts.tokens_per_second:,.0f} tokens a second"))
+        found.append(("Most memory", human_size(facts.memory_bytes)))
+    versions = {"bioforge": facts.info.version, **(started.versions if started else {})}
+    found.append(("Versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
+    return found
