@@ -31,7 +31,8 @@ from bioforge.models.catalog import Task
 from bioforge.models.store import Measure, ModelInfo
 from bioforge.paths import Home
 from bioforge.runs.folder import RunFolder
-from bioforge.runs.start import build_recipe, command_of
+from bioforge.runs.repeat import command_of
+from bioforge.runs.start import build_recipe
 from tests.helpers import make_run, work
 
 INFO = ModelInfo(

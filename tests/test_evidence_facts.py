@@ -14,7 +14,7 @@ import pytest
 
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
-from bioforge.evidence.facts import POINTS, changes, command, facts_of, smoothed, trend
+from bioforge.evidence.facts import POINTS, facts_of, smoothed, trend
 from bioforge.evidence.report import as_json, report_of
 from bioforge.evidence.telling import not_finite_sentences, state_sentence, trend_sentence
 from bioforge.models.bases import LocalBase
@@ -22,6 +22,7 @@ from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
 from bioforge.runs.events import Failed, Preparing, Stopped, Warning
 from bioforge.runs.launch import Processes
+from bioforge.runs.repeat import changes, command
 from bioforge.runs.start import build_recipe
 from tests.evidence import finished, sample, say_many_steps, started, step, told_run, validation
 

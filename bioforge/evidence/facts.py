@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bioforge.errors import UserError
-from bioforge.models import catalog
 from bioforge.models.bases import LocalBase
-from bioforge.runs import recipe as recipes
 from bioforge.runs.events import (
     Event,
     Failed,
@@ -29,6 +26,7 @@ from bioforge.runs.events import (
 from bioforge.runs.folder import RunFolder, RunInfo, RunState
 from bioforge.runs.launch import Processes, processes_of
 from bioforge.runs.recipe import Recipe
+from bioforge.runs.repeat import changes, command
 from bioforge.runs.series import Series
 
 POINTS = 240
@@ -317,48 +315,6 @@ def thinned(items: Sequence[int], most: int) -> list[int]:
     if len(items) <= most:
         return list(items)
     return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
-
-
-def changes(recipe: Recipe, base: LocalBase) -> dict[str, Any]:
-    """Fields in which `recipe` differs from its preset for that base, with what the preset has."""
-    # The catalog's own, and not a folder of the same name.
-    known = None if _is_folder(base) else catalog.find(base.name)
-    wish = dict(known.learning_rates).get(recipe.task) if known else None
-    usual = recipes.preset(recipe.task, recipe.preset, wish)
-    return {
-        item.name: getattr(usual, item.name)
-        for item in fields(Recipe)
-        if getattr(recipe, item.name) != getattr(usual, item.name)
-    }
-
-
-def command(info: RunInfo, recipe: Recipe, base: LocalBase, data: str, processes: Processes) -> str:
-    """One line for a shell that starts the same training anew."""
-    where = str(base.folder) if _is_folder(base) else base.name
-    words = ["bioforge", "train", recipe.task, data, "--base", where, "--preset", recipe.preset]
-    words += ["--seed", str(recipe.seed)]
-    for name in changes(recipe, base):
-        if name != "seed":
-            words += ["--set", f"{name}={_as_typed(getattr(recipe, name))}"]
-    if info.model != data:
-        words += ["--name", info.model]
-    if processes.config:
-        words += ["--accelerate", processes.config]
-    for option, number in (("--processes", processes.per_host), ("--hosts", processes.hosts)):
-        if number > 1:
-            words += [option, str(number)]
-    return shlex.join(words)
-
-
-def _is_folder(base: LocalBase) -> bool:
-    return base.source.startswith("folder:")
-
-
-def _as_typed(value: Any) -> str:
-    """A recipe's value as `--set` takes it."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
 
 
 def plain(value: Any) -> Any:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
@@ -142,22 +141,6 @@ def write_run(home: Home, plan: Plan, group: str = "") -> RunFolder:
         trackers=plan.trackers,
         group=group,
     )
-
-
-def command_of(run: RunFolder) -> str:
-    """What asks for the same run again; a base in a folder goes by the folder's name."""
-    asked, chosen, base = run.info(), run.recipe(), run.base()
-    is_folder = base.source.startswith("folder")
-    plain = build_recipe(chosen.task, None if is_folder else base.name, chosen.preset, [])
-    words = ["bioforge", "train", chosen.task, run.data()["name"]]
-    words += ["--base", f"PATH/TO/{base.name}" if is_folder else base.name]
-    words += ["--preset", chosen.preset, "--seed", str(chosen.seed), "--name", asked.model]
-    for key in (item.name for item in fields(Recipe)):
-        value = getattr(chosen, key)
-        if key != "seed" and value != getattr(plain, key):
-            spelt = str(value) if isinstance(value, str) else str(value).lower()
-            words += ["--set", f"{key}={spelt}"]
-    return shlex.join(words)
 
 
 def _times_the_weights(recipe: Recipe) -> int:

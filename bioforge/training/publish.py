@@ -12,7 +12,7 @@ from bioforge.models.loading import load_model
 from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
 from bioforge.runs.outcome import Judged, Outcome, Written, keep_outcome
-from bioforge.runs.start import command_of
+from bioforge.runs.repeat import command_of
 from bioforge.training.checkpoint import Progress
 from bioforge.training.job import Job, versions
 from bioforge.training.measures import measures_of
