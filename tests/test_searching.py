@@ -396,6 +396,17 @@ def test_a_search_is_removed_with_its_runs_and_without_its_model(
     assert [model.name for model in store.listing(home)[0]] == ["best"]
 
 
+def test_an_unfinished_search_is_removed_with_what_it_has_so_far(
+    home: Home, search: SearchFolder, workers: Workers
+) -> None:
+    told: list[News] = []
+    halt = lambda: any(news.what == "finished" for news in told)  # noqa: E731
+    conduct(home, search, 5, tell=told.append, halt=halt, halts=True)
+    assert [model.name for model in store.listing(home)[0]] == ["best-trial-0"]
+    assert bioforge("search", "remove", "best", "--yes").returncode == 0
+    assert store.listing(home)[0] == [] and listing(home) == []
+
+
 def test_hostile_settings_are_quoted(
     home: Home, sentences: DataInfo, tiny_bert: Path, workers: Workers
 ) -> None:
