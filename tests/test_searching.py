@@ -34,7 +34,7 @@ from bioforge.runs.start import build_recipe
 from bioforge.searching import conductor
 from bioforge.searching.conductor import Conductor, News, runs_of
 from bioforge.searching.folder import SearchFolder
-from bioforge.searching.page import page
+from bioforge.searching.page import page, picture
 from bioforge.searching.result import result_of
 from bioforge.searching.space import Dimension, parse_over
 from bioforge.searching.start import prepare
@@ -396,6 +396,17 @@ def test_a_search_is_removed_with_its_runs_and_without_its_model(
     assert [model.name for model in store.listing(home)[0]] == ["best"]
 
 
+def test_an_unfinished_search_is_removed_with_what_it_has_so_far(
+    home: Home, search: SearchFolder, workers: Workers
+) -> None:
+    told: list[News] = []
+    halt = lambda: any(news.what == "finished" for news in told)  # noqa: E731
+    conduct(home, search, 5, tell=told.append, halt=halt, halts=True)
+    assert [model.name for model in store.listing(home)[0]] == ["best-trial-0"]
+    assert bioforge("search", "remove", "best", "--yes").returncode == 0
+    assert store.listing(home)[0] == [] and listing(home) == []
+
+
 def test_hostile_settings_are_quoted(
     home: Home, sentences: DataInfo, tiny_bert: Path, workers: Workers
 ) -> None:
@@ -408,6 +419,22 @@ def test_hostile_settings_are_quoted(
     text = page(result)
     assert "&#34;quoted&#34; &lt;b&gt;" in text and "<b>" not in text and text.count("<svg") == 1
     assert "\x1b" not in text and "<script" not in text
+
+
+def test_first_recipes_are_drawn_all_over_their_ranges(home: Home, search: SearchFolder) -> None:
+    study = Study(search)
+    rates = sorted(float(study.ask().settings["learning_rate"]) for _ in range(10))
+    quarters = {int(math.log10(rate) + 5) for rate in rates}  # from 1e-5 to 1e-1
+    assert len(quarters) >= 3 and len(set(rates)) == 10
+
+
+def test_names_are_drawn_as_they_are(
+    home: Home, sentences: DataInfo, tiny_bert: Path, workers: Workers
+) -> None:
+    over = ["sample_prompt=$a$ <i>,$b"]
+    conduct(home, made := prepare(home, "cola", "sentences", over, str(tiny_bert), "quick", name="odd"), 4)
+    drawn = picture(result_of(home, made))
+    assert "$a$ &lt;i&gt;" in drawn or "$b" in drawn
 
 
 def test_a_search_of_other_words_and_a_model_of_its_name_are_refused(

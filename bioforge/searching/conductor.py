@@ -150,7 +150,6 @@ class Conductor:
                 settings,
                 asked.seed,
                 model_of(self._search, number),
-                replace_model=True,
                 group=self._search.group,
             )
             self.runs[number] = run
@@ -275,12 +274,19 @@ def runs_of(home: Home, search: SearchFolder) -> dict[int, RunFolder]:
 
 
 def remove(home: Home, search: SearchFolder) -> None:
-    """Raises UserError while it is conducted, or while one of its runs is at work."""
+    """With the runs of its trials; a model called as it is stays.
+
+    Raises UserError while it is conducted, or while one of its runs is at work.
+    """
     with search.alone():
         runs = runs_of(home, search).values()
         for run in runs:
             if run.is_active():
                 raise UserError(f"run '{run.name}' is running; stop it first: bioforge runs stop {run.name}")
+        names = {run.name for run in runs}
+        for model in store.listing(home)[0]:
+            if model.run in names and model.name != search.name:
+                store.remove(home, model.name)
         for run in runs:
             folder.remove(run)
     remove_folder(search.path)

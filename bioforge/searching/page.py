@@ -6,10 +6,8 @@ from pathlib import Path
 
 from bioforge.evidence.pages import COLOURS, drawing, render, svg
 from bioforge.files import write_text
+from bioforge.reporting.text import one_line
 from bioforge.searching.result import Result
-
-_MAGNITUDES = 10
-"""Numbers whose ends are so many times apart are drawn by magnitude."""
 
 
 def write_page(result: Result, path: Path) -> None:
@@ -31,21 +29,24 @@ def picture(result: Result) -> str:
     sign = 1 if result.task == "cola" else -1
     values = [sign * (trial.value or 0.0) for trial in trials]
     with drawing():
-        figure = Figure(figsize=(5.2, 2.2 * len(result.fields)), layout="constrained")
-        panels = figure.subplots(len(result.fields), 1, squeeze=False)[:, 0]
-        for panel, field in zip(panels, result.fields, strict=True):
+        figure = Figure(figsize=(5.2, 2.2 * len(result.over)), layout="constrained")
+        panels = figure.subplots(len(result.over), 1, squeeze=False)[:, 0]
+        for panel, dimension in zip(panels, result.over, strict=True):
+            field = dimension.field
             words = [trial.settings[field] for trial in trials]
             try:
                 at = [float(word) for word in words]
             except ValueError:
                 names = sorted(set(words))
                 at = [float(names.index(word)) for word in words]
-                panel.set_xticks(range(len(names)), [f"({number})" for number in range(1, len(names) + 1)])
-                panel.set_xlabel(f"{field}, by name")
+                # Between two of them, `$` would begin a formula.
+                panel.set_xticks(
+                    range(len(names)), [one_line(name, 24).replace("$", r"\$") for name in names]
+                )
             else:
-                if min(at) > 0 and max(at) >= _MAGNITUDES * min(at):
+                if dimension.log:
                     panel.set_xscale("log")
-                panel.set_xlabel(field)
+            panel.set_xlabel(field)
             panel.scatter(at, values, color=COLOURS[0], s=18)
             best = [
                 place

@@ -15,6 +15,7 @@ from bioforge.paths import Home
 from bioforge.runs.outcome import outcome_of
 from bioforge.searching.conductor import runs_of
 from bioforge.searching.folder import Asked, SearchFolder
+from bioforge.searching.space import Dimension
 from bioforge.searching.study import Study, Trial
 
 
@@ -22,8 +23,7 @@ from bioforge.searching.study import Study, Trial
 class Result:
     name: str
     task: Task
-    fields: list[str]
-    """What was searched over."""
+    over: list[Dimension]
     trials: list[Trial]
     runs: dict[int, str]
     """Of each trial."""
@@ -35,6 +35,11 @@ class Result:
     """In the store; called as the search is, once that is done."""
     command: str
     """Trains the best recipe again; empty while no trial is finished."""
+
+    @property
+    def fields(self) -> list[str]:
+        """What was searched over."""
+        return [item.field for item in self.over]
 
     @property
     def metric(self) -> str:
@@ -76,7 +81,7 @@ def result_of(home: Home, search: SearchFolder) -> Result:
     return Result(
         name=search.name,
         task=asked.task,
-        fields=[item.field for item in asked.over],
+        over=asked.over,
         trials=study.trials(),
         runs={number: run.name for number, run in sorted(runs.items())},
         best=best,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -74,8 +75,10 @@ class Study:
         import optuna
 
         number = len(self._frozen())
-        # A search that was cut off must not draw the same recipes again, so each trial has a seed of its own.
-        self._study.sampler = optuna.samplers.TPESampler(seed=self._seed + number, constant_liar=True)
+        # A search that was cut off must not draw the same recipes again, so each trial has a seed of its own;
+        # scattered ones, as the first draws from seeds 0, 1 and 3 happen to be alike.
+        seed = random.Random(f"bioforge-search-{self._seed}-{number}").getrandbits(32)
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
         drawn = self._study.ask({name: _distribution(item) for name, item in self._over.items()})
         return self._read(self._frozen()[drawn.number])
 
