@@ -146,7 +146,7 @@ def _recipe() -> Iterator[str]:
     for item in fields(Recipe):
         if item.name in names:
             values = (_by_preset(item.name, task) for task, _ in TASKS)
-            meaning = f"{item.metadata['explain']}<br>{_allowed(item)}"
+            meaning = f"{item.metadata['explain']}<br>*{_allowed(item)}*"
             rows.append((f"`{item.name}`", meaning, *values))
     yield _table(("field", "meaning and range", *(word for _, word in TASKS)), rows)
 
