@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-quick test lint bench pictures starters clean
+.PHONY: demo demo-quick test lint docs bench pictures starters clean
 
 demo: .venv/.runtime
 	$(BIN)/bioforge demo
@@ -20,6 +20,9 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: .venv/.runtime
 	$(BIN)/python -m bench.speed
