@@ -214,7 +214,10 @@ def test_a_judges_card_is_right_and_its_snippet_gives_the_verdicts_of_check(
     settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     asked = dict(zip(words[4::2], words[5::2], strict=True))
     assert build_recipe("cola", None, asked["--preset"], settings, int(asked["--seed"])) == run.recipe()
-    assert asked["--base"] == f"PATH/TO/{tiny_bert.name}" and asked.get("--name", run.data()["name"]) == "sentences"
+    assert (
+        asked["--base"] == f"PATH/TO/{tiny_bert.name}"
+        and asked.get("--name", run.data()["name"]) == "sentences"
+    )
 
 
 def test_a_judges_figures_are_those_of_scikit_learn(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
