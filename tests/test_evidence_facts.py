@@ -224,7 +224,7 @@ def test_the_command_repeats_the_recipe(home: Home, sentences: DataInfo) -> None
         'sample_prompt=it\'s "quoted"; rm -rf $HOME `x` \\ é',
     ]
     run = told_run(home, sentences, "cola", [], *settings, "seed=7", preset="balanced")
-    info = replace(run.info(), model="my-judge")
+    info = replace(run.info(), model="my-judge", trackers=["tensorboard"])
     line = command(info, run.recipe(), run.base(), "sentences", Processes(per_host=2))
     words = shlex.split(line)
     assert words[:4] == ["bioforge", "train", "cola", "sentences"]
@@ -232,6 +232,7 @@ def test_the_command_repeats_the_recipe(home: Home, sentences: DataInfo) -> None
     assert (
         option["--base"] == "/bases/tiny" and option["--name"] == "my-judge" and option["--processes"] == "2"
     )
+    assert option["--tracker"] == "tensorboard"
     given = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     again = build_recipe("cola", "tiny", option["--preset"], given, int(option["--seed"]))
     assert again == run.recipe()

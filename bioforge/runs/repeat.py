@@ -55,6 +55,8 @@ def command(
             words += ["--set", f"{name}={_as_typed(getattr(recipe, name))}"]
     if info.model != data:
         words += ["--name", info.model]
+    for tracker in info.trackers:
+        words += ["--tracker", tracker]
     if processes.config:
         words += ["--accelerate", processes.config]
     for option, number in (("--processes", processes.per_host), ("--hosts", processes.hosts)):
