@@ -216,8 +216,8 @@ def show_model(
 
 @app.command(
     "export",
-    epilog="Examples: bioforge models export my-judge ./my-judge; "
-    "bioforge models export my-judge --to hub --repo me/my-judge",
+    epilog="Example: bioforge models export my-judge ./my-judge, "
+    "or: bioforge models export my-judge --to hub --repo me/my-judge",
 )
 def export(
     name: ModelArgument,
