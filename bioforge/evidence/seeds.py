@@ -46,7 +46,7 @@ class Spread:
     lowest: float
     highest: float
     interval_width: float
-    """Mean width of a single run's 95 % interval over examples."""
+    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ def _spreads(runs: Sequence[SeedRun]) -> list[Spread]:
 
 def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:
     values = [figure.value for figure in of_runs]
+    widths = [figure.high - figure.low for figure in of_runs if figure.high > figure.low]
     return Spread(
         split=split,
         metric=metric,
@@ -168,7 +169,7 @@ def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:
         deviation=statistics.stdev(values) if len(values) > 1 else None,
         lowest=min(values),
         highest=max(values),
-        interval_width=statistics.fmean(figure.high - figure.low for figure in of_runs),
+        interval_width=statistics.fmean(widths) if widths else 0.0,
     )
 
 
