@@ -197,6 +197,8 @@ def test_collapsed_judges_are_named(home: Home, sentences: DataInfo, tiny_bert: 
     assert "seed 8 (diverged at step 3)" in report.sentences[0]
     assert report.sentences[1] == "Not finished: seed 9 (failed)."
     assert (report.spreads[0].runs, report.spreads_of_learnt[0].runs) == (3, 1)
+    learnt = figures(Outcome(0.5, [good]))[0]
+    assert report.spreads_of_learnt[0].interval_width == pytest.approx(learnt.high - learnt.low)
     result = bioforge("runs", "seeds", "mine")
     assert (
         result.returncode == 0

@@ -48,7 +48,7 @@ class Spread:
     lowest: float
     highest: float
     interval_width: float
-    """Mean width of a single run's 95 % interval over examples."""
+    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,7 @@ def _spreads(runs: Sequence[SeedRun]) -> list[Spread]:
 
 def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:
     values = [figure.value for figure in of_runs]
+    widths = [figure.high - figure.low for figure in of_runs if figure.high > figure.low]
     return Spread(
         split=split,
         metric=metric,
@@ -170,7 +171,7 @@ def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:
         deviation=statistics.stdev(values) if len(values) > 1 else None,
         lowest=min(values),
         highest=max(values),
-        interval_width=statistics.fmean(figure.high - figure.low for figure in of_runs),
+        interval_width=statistics.fmean(widths) if widths else 0.0,
     )
 
 
