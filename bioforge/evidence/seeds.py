@@ -11,8 +11,8 @@ from typing import Any
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
-from bioforge.evidence.judged import verdicts
 from bioforge.evidence.measured import Figure, figures, where
+from bioforge.judging.metrics import verdicts
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs.events import Event, Failed, Finished, Validation
