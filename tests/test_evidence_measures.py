@@ -207,6 +207,16 @@ def test_verdicts_without_a_threshold_are_those_at_a_half(table: pd.DataFrame) -
     assert found.mcc == found.mcc_at_half and found.threshold == 0.5 and not found.decided
 
 
+def test_one_sentence_is_one_group(table: pd.DataFrame) -> None:
+    one = judged_split(Judged("dev", [0], [1], [0.8]), None, True, _data(table))
+    (group,) = one.reliability
+    assert (group.said, group.found, group.sentences) == (0.8, 1.0, 1)
+    assert (one.mcc, one.interval) == (0.0, (0.0, 0.0))
+    said = {picture.name: picture.says for picture in figures.judged_pictures(one)}
+    assert said["dev-reliability"].startswith("1 group of equal size")
+    assert all(figure_of(picture) for picture in figures.judged_pictures(one))
+
+
 def test_rows_that_the_data_set_has_not_are_refused(table: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="in_domain_dev"):
         judged_split(replace(_judged(table), positions=[500] * 500), CUT, True, _data(table))

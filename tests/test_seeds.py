@@ -207,6 +207,18 @@ def test_collapsed_judges_are_named(home: Home, sentences: DataInfo, tiny_bert: 
     )
 
 
+def test_collapsed_judges_alone_are_not_set_beside_an_interval_that_none_has(
+    home: Home, sentences: DataInfo, tiny_bert: Path
+) -> None:
+    part = judged(0.8)
+    nothing = replace(part, probabilities=[0.9] * len(part.labels))
+    for seed in (5, 6):
+        told(home, tiny_bert, seed, FINISHED, Outcome(0.5, [nothing]))
+    assert seed_report(home, "mine").sentences[-1] == (
+        "Between 2 seeds, MCC out of domain varies by 0.000 (standard deviation; 0.000 to 0.000, mean 0.000)."
+    )
+
+
 def test_a_writer_that_learnt_nothing_is_named(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
     for seed, loss in enumerate((0.7, 0.8, math.nan), 5):
         told(

@@ -98,7 +98,7 @@ def judged_pictures(split: JudgedSplit) -> list[Picture]:
             Picture(
                 f"{split.split}-reliability",
                 "Reliability",
-                f"Ten groups of equal size, each with the share found and its 95 % interval. On the dotted line, "
+                f"{count(len(split.reliability), 'group')} of equal size, each with the share found and its 95 % interval. On the dotted line, "
                 f"probabilities are as often right as they say; they are off by {split.calibration_error:.3f} on average.",
                 partial(reliability, split.reliability),
                 height=270,

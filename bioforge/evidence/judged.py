@@ -94,7 +94,7 @@ class JudgedSplit:
     by_batch: list[float]
     """MCC of each 32 sentences, in the order of the data."""
     reliability: list[Bin]
-    """Ten groups of equal size, from the least to the most probable."""
+    """Ten groups of equal size, fewer of few sentences, from the least to the most probable."""
     calibration_error: float | None
     mistaken: int
     not_finite: int

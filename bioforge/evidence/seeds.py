@@ -48,7 +48,8 @@ class Spread:
     lowest: float
     highest: float
     interval_width: float
-    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none."""
+    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none.
+    0 where none has one."""
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,16 @@ def _closing(spreads: Sequence[Spread], which: str) -> list[str]:
     if spread.deviation is None:
         return [f"One finished run{which} says nothing of how much seeds matter."]
     apart = spread.highest - spread.lowest
+    said = (
+        f"Between {spread.runs} seeds{which}, {spread.metric} {where(spread.split)} varies by {spread.deviation:.3f} "
+        f"(standard deviation; {spread.lowest:.3f} to {spread.highest:.3f}, mean {spread.mean:.3f})."
+    )
+    if not spread.interval_width:
+        return [said]
     beside = "less" if apart < spread.interval_width else "more"
     return [
-        f"Between {spread.runs} seeds{which}, {spread.metric} {where(spread.split)} varies by {spread.deviation:.3f} "
-        f"(standard deviation; {spread.lowest:.3f} to {spread.highest:.3f}, mean {spread.mean:.3f}). Best and worst "
-        f"are {apart:.3f} apart, which is {beside} than the {spread.interval_width:.3f} that the 95 % interval of a "
-        "single run is wide."
+        f"{said} Best and worst are {apart:.3f} apart, which is {beside} than the {spread.interval_width:.3f} "
+        "that the 95 % interval of a single run is wide."
     ]
 
 
