@@ -23,7 +23,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, matthews_corrcoef
 from bioforge.data.rows import Row
 from bioforge.data.store import DataInfo, DataSet
 from bioforge.errors import UserError
-from bioforge.evidence import figures
+from bioforge.evidence import figures, telling
 from bioforge.evidence.drawing import LIGHT, Picture, figure_of, png_of, svg_of
 from bioforge.evidence.facts import Samples, facts_of, smoothed
 from bioforge.evidence.judged import LENGTHS, JudgedSplit, judged_split
@@ -207,14 +207,23 @@ def test_verdicts_without_a_threshold_are_those_at_a_half(table: pd.DataFrame) -
     assert found.mcc == found.mcc_at_half and found.threshold == 0.5 and not found.decided
 
 
-def test_one_sentence_is_one_group(table: pd.DataFrame) -> None:
+def test_one_sentence_has_neither_mcc_nor_interval(table: pd.DataFrame) -> None:
     one = judged_split(Judged("dev", [0], [1], [0.8]), None, True, _data(table))
     (group,) = one.reliability
     assert (group.said, group.found, group.sentences) == (0.8, 1.0, 1)
-    assert (one.mcc, one.interval) == (0.0, (0.0, 0.0))
-    said = {picture.name: picture.says for picture in figures.judged_pictures(one)}
-    assert said["dev-reliability"].startswith("1 group of equal size")
-    assert all(figure_of(picture) for picture in figures.judged_pictures(one))
+    assert "1 sentence, all acceptable, so there is no MCC; accuracy 1.000" in telling.judged_sentence(one)
+    pictures = {picture.name: picture for picture in figures.judged_pictures(one)}
+    assert pictures["dev-reliability"].says.startswith("1 group of equal size")
+    assert "dev-mcc-by-batch" not in pictures
+    assert all(map(figure_of, pictures.values()))
+
+
+@pytest.mark.parametrize(("examples", "words"), [(19, "too few for an interval"), (20, "95 %: ")])
+def test_few_examples_have_no_interval(table: pd.DataFrame, examples: int, words: str) -> None:
+    part = _judged(table)
+    few = Judged("dev", list(range(examples)), part.labels[:examples], part.probabilities[:examples])
+    assert words in telling.judged_sentence(judged_split(few, CUT, True, None))
+    assert words in telling.written_sentence(written_split(_losses(examples)))
 
 
 def test_rows_that_the_data_set_has_not_are_refused(table: pd.DataFrame) -> None:

@@ -13,13 +13,13 @@ from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
 from bioforge.evidence.measured import Figure, figures, where
 from bioforge.evidence.paired import (
-    FEWEST,
     Contrast,
     in_common,
     judged_contrasts,
     read_alike,
     written_contrasts,
 )
+from bioforge.evidence.telling import FEWEST
 from bioforge.models.catalog import Task
 from bioforge.runs.events import Validation
 from bioforge.runs.folder import RunFolder

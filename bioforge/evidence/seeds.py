@@ -133,6 +133,9 @@ def _collapse(history: Sequence[Event], outcome: Outcome | None) -> str:
     if outcome.judged:
         judged, threshold = outcome.judged[0], 0.5 if outcome.threshold is None else outcome.threshold
         said, at_half = (set(verdicts(judged.probabilities, cut)) for cut in (threshold, 0.5))
+        if len(set(judged.labels)) == 1:
+            # One that calls these all the same may be right.
+            return ""
         if len(said) == 1:
             return f"calls everything {'acceptable' if said == {1} else 'unacceptable'}, MCC 0"
         found = figures(outcome)[0]
