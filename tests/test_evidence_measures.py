@@ -23,13 +23,14 @@ from sklearn.metrics import accuracy_score, confusion_matrix, matthews_corrcoef
 from bioforge.data.rows import Row
 from bioforge.data.store import DataInfo, DataSet
 from bioforge.errors import UserError
-from bioforge.evidence import figures
+from bioforge.evidence import figures, telling
 from bioforge.evidence.drawing import LIGHT, Picture, figure_of, png_of, svg_of
 from bioforge.evidence.facts import Samples, facts_of, smoothed
-from bioforge.evidence.judged import LENGTHS, JudgedSplit, judged_split, verdicts, wilson
+from bioforge.evidence.judged import LENGTHS, JudgedSplit, judged_split
 from bioforge.evidence.report import report_of
 from bioforge.evidence.telling import judged_sentence, one_verdict
 from bioforge.evidence.written import SampleCopies, written_split
+from bioforge.judging.metrics import verdicts, wilson
 from bioforge.paths import Home
 from bioforge.runs.outcome import Judged, Lengths, Outcome, Written, keep_lengths, keep_outcome
 from tests.evidence import finished, sample, started, step, told_run, validation
@@ -206,20 +207,28 @@ def test_verdicts_without_a_threshold_are_those_at_a_half(table: pd.DataFrame) -
     assert found.mcc == found.mcc_at_half and found.threshold == 0.5 and not found.decided
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        {"labels": [1]},
-        {"labels": [2] * 500},
-        {"positions": [500] * 500},
-        {"positions": [-1] * 500},
-        {"probabilities": ["x"] * 500},
-        {"positions": [], "labels": [], "probabilities": []},
-    ],
-)
-def test_what_fits_nothing_is_refused(table: pd.DataFrame, damage: dict[str, Any]) -> None:
+def test_one_sentence_has_neither_mcc_nor_interval(table: pd.DataFrame) -> None:
+    one = judged_split(Judged("dev", [0], [1], [0.8]), None, True, _data(table))
+    (group,) = one.reliability
+    assert (group.said, group.found, group.sentences) == (0.8, 1.0, 1)
+    assert "1 sentence, all acceptable, so there is no MCC; accuracy 1.000" in telling.judged_sentence(one)
+    pictures = {picture.name: picture for picture in figures.judged_pictures(one)}
+    assert pictures["dev-reliability"].says.startswith("1 group of equal size")
+    assert "dev-mcc-by-batch" not in pictures
+    assert all(map(figure_of, pictures.values()))
+
+
+@pytest.mark.parametrize(("examples", "words"), [(19, "too few for an interval"), (20, "95 %: ")])
+def test_few_examples_have_no_interval(table: pd.DataFrame, examples: int, words: str) -> None:
+    part = _judged(table)
+    few = Judged("dev", list(range(examples)), part.labels[:examples], part.probabilities[:examples])
+    assert words in telling.judged_sentence(judged_split(few, CUT, True, None))
+    assert words in telling.written_sentence(written_split(_losses(examples)))
+
+
+def test_rows_that_the_data_set_has_not_are_refused(table: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="in_domain_dev"):
-        judged_split(replace(_judged(table), **damage), CUT, True, _data(table))
+        judged_split(replace(_judged(table), positions=[500] * 500), CUT, True, _data(table))
 
 
 def _losses(texts: int = 80) -> Written:
@@ -270,14 +279,6 @@ def test_their_intervals_are_the_bootstraps() -> None:
 def test_losses_that_are_no_numbers_stay_none() -> None:
     found = written_split(replace(_losses(), nats=[math.nan] * 80))
     assert math.isnan(found.perplexity) and math.isnan(found.bits_per_byte_interval[0])
-
-
-@pytest.mark.parametrize(
-    "damage", [{"nats": [1.0]}, {"targets": "x"}, {"nats": [], "targets": [], "bytes": []}]
-)
-def test_losses_that_fit_nothing_are_refused(damage: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="held_out"):
-        written_split(replace(_losses(), **damage))
 
 
 # What is drawn.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ import torch
 from bioforge.data import store as data_store
 from bioforge.data.cola import IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
 from bioforge.data.store import DataInfo
+from bioforge.errors import UserError
 from bioforge.evaluation.writer import evaluate_writer
+from bioforge.files import write_json
 from bioforge.generation.writer import Writer
 from bioforge.judging.metrics import mcc
 from bioforge.judging.torch_judge import TorchJudge
@@ -103,3 +106,45 @@ def test_lengths_are_counted_in_bins(tmp_path: Path) -> None:
     assert kept.rows == [counted[number] for number in range(len(kept.rows))]
     keep_lengths(run, [], 512, 0)
     assert lengths_of(run) is not None
+
+
+JUDGED = {"split": "dev", "positions": [3], "labels": [1], "probabilities": [0.5]}
+WRITTEN = {"split": "held_out", "positions": [3], "nats": [9.0], "targets": [3], "bytes": [12]}
+
+
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [
+        (JUDGED, {"split": "../x"}),
+        (JUDGED, {"positions": None}),
+        (JUDGED, {"positions": [-1]}),
+        (JUDGED, {"positions": [], "labels": [], "probabilities": []}),
+        (JUDGED, {"labels": [1, 0]}),
+        (JUDGED, {"labels": [2]}),
+        (JUDGED, {"labels": [[1]]}),
+        (JUDGED, {"probabilities": [None]}),
+        (JUDGED, {"probabilities": ["0.5"]}),
+        (WRITTEN, {"nats": [1.0, 2.0]}),
+        (WRITTEN, {"targets": "x"}),
+        (WRITTEN, {"bytes": [0]}),
+    ],
+)
+def test_an_outcome_that_fits_nothing_is_refused_wherever_it_is_read(
+    tmp_path: Path, part: dict[str, Any], damage: dict[str, Any]
+) -> None:
+    run, name = RunFolder(tmp_path), "judged" if part is JUDGED else "written"
+    whole = {"threshold": 0.5, "judged": [], "written": []}
+    write_json(tmp_path / "outcome.json", {**whole, name: [part]})
+    assert outcome_of(run)
+    for parts in ([{**part, **damage}], [part, part], []):
+        write_json(tmp_path / "outcome.json", {**whole, name: parts})
+        with pytest.raises(UserError, match=r"is damaged: outcome\.json") as refused:
+            outcome_of(run)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("rows", ["x", [1, "2"], [-1], None])
+def test_lengths_that_are_no_counts_are_refused(tmp_path: Path, rows: Any) -> None:
+    write_json(tmp_path / "lengths.json", {"limit": 64, "truncated": 0, "width": 2, "rows": rows})
+    with pytest.raises(UserError, match=r"is damaged: lengths\.json"):
+        lengths_of(RunFolder(tmp_path))

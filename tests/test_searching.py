@@ -13,11 +13,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bioforge.cli.search import _tell_json
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.files import write_json
@@ -33,7 +35,7 @@ from bioforge.runs.recipe import preset
 from bioforge.runs.start import build_recipe
 from bioforge.searching import conductor
 from bioforge.searching.conductor import Conductor, News, runs_of
-from bioforge.searching.folder import SearchFolder
+from bioforge.searching.folder import SearchFolder, open_search
 from bioforge.searching.page import page, picture
 from bioforge.searching.result import result_of
 from bioforge.searching.space import Dimension, parse_over
@@ -360,6 +362,56 @@ def test_a_trial_stopped_by_hand_stays_stopped(home: Home, search: SearchFolder,
 def test_one_conductor_at_a_time(home: Home, search: SearchFolder, workers: Workers) -> None:
     with search.alone(), pytest.raises(UserError, match="another process conducts the search 'best'"):
         conduct(home, search, 1)
+
+
+def test_looking_at_a_search_writes_nothing_to_its_journal(home: Home, search: SearchFolder) -> None:
+    Study(search).ask()
+    whole = search.journal.read_bytes()
+    cut_off = whole + b'{"op_code": 4, "worker'
+    search.journal.write_bytes(cut_off)
+    assert [trial.number for trial in result_of(home, search).trials] == [0]
+    assert search.journal.read_bytes() == cut_off
+    search.mend_journal()
+    assert search.journal.read_bytes() == whole
+
+
+@pytest.mark.parametrize("damage", [b"no JSON\n", b"{}\n", b"\xff\n", b"[]\n"])
+def test_a_damaged_journal_is_one_line(home: Home, search: SearchFolder, damage: bytes) -> None:
+    Study(search).ask()
+    search.journal.write_bytes(damage + search.journal.read_bytes())
+    shown = bioforge("search", "show", "best")
+    assert shown.returncode == 2 and "journal.log cannot be read" in shown.stderr
+    assert len(shown.stderr.splitlines()) == 1
+    assert bioforge("search", "remove", "best", "--yes").returncode == 0
+
+
+def test_of_two_that_begin_a_search_at_once_the_later_finds_it(
+    home: Home, search: SearchFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = search.asked()
+    monkeypatch.setattr(Path, "is_dir", lambda path: path != search.path)
+    assert open_search(home, asked) == search
+    with pytest.raises(UserError, match="other words"):
+        open_search(home, replace(asked, preset="balanced"))
+
+
+def test_values_that_are_no_numbers_are_null_in_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    _tell_json(News("validation", 0, "run", validation=1, value=math.nan))
+    assert json.loads(capsys.readouterr().out)["value"] is None
+
+
+def test_a_file_in_the_pages_place_stays(home: Home, search: SearchFolder, tmp_path: Path) -> None:
+    mine = tmp_path / "thesis.html"
+    mine.write_text("mine")
+    words = ("search", "cola", "sentences", "--html", str(mine), "--name", "other")
+    for command in (words, ("search", "show", "best", "--html", str(mine))):
+        told = bioforge(*command)
+        assert told.returncode == 2 and "is no page of bioforge's" in told.stderr
+    assert mine.read_text() == "mine" and not (home.searches / "other").exists()
+    ours = tmp_path / "ours.html"
+    assert all(bioforge("search", "show", "best", "--html", str(ours)).returncode == 0 for _ in range(2))
+    beside = bioforge("search", "show", "best", "--html", str(mine / "below.html"))
+    assert beside.returncode == 2 and "is a file" in beside.stderr
 
 
 def test_the_recipe_to_use_is_the_best_trials(

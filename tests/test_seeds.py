@@ -50,7 +50,7 @@ def asked(
     words = [f"{key}={value}" for key, value in settings.items()]
     return {
         "count": count, "task": task, "data": data, "base": str(base), "preset": "quick", "settings": words,
-        "seed": 5, "name": "mine", "replace": False, "processes": Processes(), "detach": False, "as_json": False,
+        "seed": 5, "name": "mine", "replace": False, "trackers": (), "processes": Processes(), "detach": False, "as_json": False,
     }  # fmt: skip
 
 
@@ -205,6 +205,27 @@ def test_collapsed_judges_are_named(home: Home, sentences: DataInfo, tiny_bert: 
         and result.stdout.count("collapsed: ") == 3
         and "the disk is full" in result.stdout
     )
+
+
+def test_collapsed_judges_alone_are_not_set_beside_an_interval_that_none_has(
+    home: Home, sentences: DataInfo, tiny_bert: Path
+) -> None:
+    part = judged(0.8)
+    nothing = replace(part, probabilities=[0.9] * len(part.labels))
+    for seed in (5, 6):
+        told(home, tiny_bert, seed, FINISHED, Outcome(0.5, [nothing]))
+    assert seed_report(home, "mine").sentences[-1] == (
+        "Between 2 seeds, MCC out of domain varies by 0.000 (standard deviation; 0.000 to 0.000, mean 0.000)."
+    )
+
+
+def test_a_judge_of_sentences_that_are_all_the_same_did_not_collapse(
+    home: Home, sentences: DataInfo, tiny_bert: Path
+) -> None:
+    part = judged(1.0)
+    right = replace(part, labels=[1] * len(part.labels), probabilities=[0.9] * len(part.labels))
+    told(home, tiny_bert, 5, FINISHED, Outcome(0.5, [right]))
+    assert seed_report(home, "mine").runs[0].collapsed == ""
 
 
 def test_a_writer_that_learnt_nothing_is_named(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:

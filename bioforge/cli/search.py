@@ -144,11 +144,14 @@ def _search(
     html: Path | None,
     as_json: bool,
 ) -> None:
+    from bioforge.evidence.pages import check_place
     from bioforge.paths import home
     from bioforge.searching.conductor import Conductor
     from bioforge.searching.result import result_of
     from bioforge.searching.start import prepare
 
+    if html:
+        check_place(html)
     search = prepare(home(), task, data, over or ["lr,batch,epochs"], base, preset, settings, seed, name)
     note(f"search {search.name} over " + "; ".join(map(str, search.asked().over)))
     with search.alone(), _Halt(hours) as halt:
@@ -213,6 +216,9 @@ def _tell_json(news: News) -> None:
 
 
 def _write(value: dict[str, object]) -> None:
+    from bioforge.evidence.facts import plain
+
+    value = plain(value)
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     sys.stdout.flush()
 

@@ -13,13 +13,13 @@ from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
 from bioforge.evidence.measured import Figure, figures, where
 from bioforge.evidence.paired import (
-    FEWEST,
     Contrast,
     in_common,
     judged_contrasts,
     read_alike,
     written_contrasts,
 )
+from bioforge.evidence.telling import FEWEST
 from bioforge.models.catalog import Task
 from bioforge.runs.events import Validation
 from bioforge.runs.folder import RunFolder
@@ -27,7 +27,7 @@ from bioforge.runs.follow import Follower, Snapshot
 from bioforge.runs.outcome import Outcome, outcome_of
 
 LEVEL = 0.95
-"""At which all pairs hold together (Bonferroni 1936)."""
+"""At which the sentences of all pairs hold together (Bonferroni 1936)."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class Comparison:
         ]
         if len(self.pairs) > 1:
             said.append(
-                f"{len(self.pairs)} comparisons: each interval is at {percent(self.level)}, so that all of them "
-                f"hold together at {percent(LEVEL)}."
+                f"{len(self.pairs)} comparisons: intervals are at {percent(self.level)}, so that the "
+                f"{len(self.pairs)} sentences hold together at {percent(LEVEL)}."
             )
         if any(contrast.split != OUT_OF_DOMAIN_DEV for contrast in contrasts):
             said.append(
-                "The rows a run was validated on also chose its checkpoint"
+                "The rows a run was validated on may have chosen its checkpoint"
                 + (" and its threshold" if self.task == "cola" else "")
-                + ", which flatters it there."
+                + ", which would flatter it there."
             )
         return said
 

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bioforge.evidence.comparison import Comparison, Side, percent
-from bioforge.evidence.pages import COLOURS, drawing, render, svg
-from bioforge.files import write_text
+from bioforge.evidence.pages import COLOURS, drawing, render, save, svg
 from bioforge.reporting.curves import validation_points
 
 _MARKS = "osD^vPX*"
 
 
 def write_page(comparison: Comparison, path: Path) -> None:
-    """Raises OSError where `path` cannot be written."""
-    write_text(path, page(comparison))
+    """Raises UserError where `path` cannot be written, or holds something that is no page."""
+    save(path, page(comparison))
 
 
 def page(comparison: Comparison) -> str:

@@ -15,6 +15,7 @@ from bioforge.evidence.drawing import Palette, Picture
 from bioforge.evidence.facts import Curve, Facts, Samples, smoothed
 from bioforge.evidence.judged import Bin, Group, JudgedSplit
 from bioforge.evidence.report import Report
+from bioforge.evidence.telling import interval, one_label
 from bioforge.evidence.written import SampleCopies
 from bioforge.reporting.text import count, one_line
 from bioforge.runs.outcome import Lengths
@@ -67,24 +68,27 @@ def training_pictures(facts: Facts) -> list[Picture]:
 
 
 def judged_pictures(split: JudgedSplit) -> list[Picture]:
-    low, high = split.interval
     table = split.counts
-    found = [
-        Picture(
-            f"{split.split}-mcc-by-batch",
-            "MCC by batch of 32",
-            f"{len(split.by_batch):,} of them, in the order of the data; on all sentences at once MCC is "
-            f"{split.mcc:.3f} (95 %: {low:.3f} to {high:.3f}), dashed line and band.",
-            partial(mcc_by_batch, split),
-        ),
+    found = []
+    if not one_label(split):
+        found.append(
+            Picture(
+                f"{split.split}-mcc-by-batch",
+                "MCC by batch of 32",
+                f"{len(split.by_batch):,} of them, in the order of the data; on all sentences at once MCC is "
+                f"{split.mcc:.3f} ({interval(split.interval, split.sentences)}), dashed line and band.",
+                partial(mcc_by_batch, split),
+            )
+        )
+    found.append(
         Picture(
             f"{split.split}-confusion",
             "Confusion matrix",
             f"Of the acceptable ones {table.true_positive:,} were called acceptable and {table.false_negative:,} not; "
             f"of the others {table.true_negative:,} were called unacceptable and {table.false_positive:,} not.",
             partial(confusion, split),
-        ),
-    ]
+        )
+    )
     if split.rows and split.rows.by_source:
         groups = split.rows.by_source
         rest = split.rows.sources - len(groups)
@@ -98,7 +102,7 @@ def judged_pictures(split: JudgedSplit) -> list[Picture]:
             Picture(
                 f"{split.split}-reliability",
                 "Reliability",
-                f"Ten groups of equal size, each with the share found and its 95 % interval. On the dotted line, "
+                f"{count(len(split.reliability), 'group')} of equal size, each with the share found and its 95 % interval. On the dotted line, "
                 f"probabilities are as often right as they say; they are off by {split.calibration_error:.3f} on average.",
                 partial(reliability, split.reliability),
                 height=270,

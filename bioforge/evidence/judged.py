@@ -20,6 +20,8 @@ from bioforge.judging.metrics import (
     mcc,
     mcc_by_batch,
     mcc_interval,
+    verdicts,
+    wilson,
 )
 from bioforge.runs.outcome import Judged
 
@@ -28,8 +30,6 @@ LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 11), (12, 15), (16, 24), (25, None))
 _BINS = 10
 _SOURCES = 30
 _MISTAKES = 12
-_Z = 1.959963984540054
-"""Of a standard normal, 95 % lie within so much of 0."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class JudgedSplit:
     by_batch: list[float]
     """MCC of each 32 sentences, in the order of the data."""
     reliability: list[Bin]
-    """Ten groups of equal size, from the least to the most probable."""
+    """Ten groups of equal size, fewer of few sentences, from the least to the most probable."""
     calibration_error: float | None
     mistaken: int
     not_finite: int
@@ -104,8 +104,9 @@ class JudgedSplit:
 
 
 def judged_split(part: Judged, threshold: float | None, decided: bool, data: DataSet | None) -> JudgedSplit:
-    """Raises UserError where `part` does not fit itself, or the rows of `data`."""
-    _check(part, data)
+    """Raises UserError where `part` does not fit the rows of `data`."""
+    if data and max(part.positions) >= len(data.rows):
+        raise UserError(f"split '{part.split}' has rows that the data set has not")
     cut = 0.5 if threshold is None else threshold
     labels, probabilities = part.labels, part.probabilities
     said = verdicts(probabilities, cut)
@@ -131,23 +132,6 @@ def judged_split(part: Judged, threshold: float | None, decided: bool, data: Dat
     )
 
 
-def verdicts(probabilities: Sequence[float], threshold: float) -> list[int]:
-    return [int(probability >= threshold) for probability in probabilities]
-
-
-def _check(part: Judged, data: DataSet | None) -> None:
-    sizes = {len(part.positions), len(part.labels), len(part.probabilities)}
-    known = len(data.rows) if data else math.inf
-    if (
-        len(sizes) > 1
-        or sizes == {0}
-        or not all(isinstance(value, int | float) for value in part.probabilities)
-        or not all(label in (0, 1) for label in part.labels)
-        or not all(isinstance(place, int) and 0 <= place < known for place in part.positions)
-    ):
-        raise UserError(f"what was kept of split '{part.split}' is no list of verdicts")
-
-
 def reliability(labels: Sequence[int], probabilities: Sequence[float]) -> list[Bin]:
     """Groups of equal size by probability; their weighted distances are the calibration error."""
     truth, said = np.asarray(labels), np.asarray(probabilities, dtype=float)
@@ -162,14 +146,6 @@ def reliability(labels: Sequence[int], probabilities: Sequence[float]) -> list[B
         )
         for part in parts
     ]
-
-
-def wilson(found: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    share, spread = found / of, _Z**2 / of
-    middle = (share + spread / 2) / (1 + spread)
-    reach = _Z / (1 + spread) * math.sqrt(share * (1 - share) / of + spread / (4 * of))
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _of_rows(part: Judged, said: Sequence[int], rows: Sequence[Row]) -> OfRows:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
-from bioforge.evidence.judged import verdicts
-from bioforge.judging.metrics import RESAMPLES, mcc, mcc_interval
+from bioforge.generation.metrics import prediction
+from bioforge.judging.metrics import mcc, mcc_interval, verdicts
 from bioforge.runs.outcome import HELD_OUT, Judged, Outcome, Written
 
 _WHERE = {
@@ -51,9 +48,5 @@ def _judged(part: Judged, threshold: float) -> Figure:
 
 
 def _written(part: Written) -> Figure:
-    bits, read = np.asarray(part.nats) / math.log(2), np.asarray(part.bytes)
-    draw = np.random.default_rng(0)
-    drawn = (draw.integers(len(bits), size=len(bits)) for _ in range(RESAMPLES))
-    low, high = np.quantile([bits[which].sum() / read[which].sum() for which in drawn], [0.025, 0.975])
-    value = float(bits.sum() / read.sum())
-    return Figure(part.split, "bits a byte", len(bits), value, float(low), float(high))
+    told = prediction(part.nats, part.targets, part.bytes)
+    return Figure(part.split, "bits a byte", len(part.nats), told.bits_per_byte, *told.bits_per_byte_interval)

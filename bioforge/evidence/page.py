@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import resources
 from itertools import zip_longest
 from typing import Any
@@ -135,24 +136,22 @@ def tiles(report: Report) -> list[Tile]:
     """The few figures that tell most."""
     found = []
     for judged in report.judged:
-        low, high = judged.interval
+        name, size = telling.split_name(judged.split), judged.sentences
         alike = telling.one_verdict(judged)
-        note = f"calls all {alike}" if alike else f"95 %: {low:.3f} to {high:.3f}"
-        found.append(Tile(f"MCC, {telling.split_name(judged.split)}", f"{judged.mcc:.3f}", note))
-    for written in report.written:
-        low, high = written.perplexity_interval
-        name = telling.split_name(written.split)
-        found.append(
-            Tile(
-                f"Perplexity, {name}",
-                metric("perplexity", written.perplexity),
-                f"95 %: {metric('perplexity', low)} to {metric('perplexity', high)}",
+        note = f"calls all {alike}" if alike else telling.interval(judged.interval, size)
+        if telling.one_label(judged):
+            found.append(
+                Tile(f"Accuracy, {name}", f"{judged.accuracy:.3f}", f"all {telling.one_label(judged)}")
             )
-        )
-        low, high = written.bits_per_byte_interval
-        found.append(
-            Tile(f"Bits a byte, {name}", f"{written.bits_per_byte:.3f}", f"95 %: {low:.3f} to {high:.3f}")
-        )
+        else:
+            found.append(Tile(f"MCC, {name}", f"{judged.mcc:.3f}", note))
+    for written in report.written:
+        name, size = telling.split_name(written.split), written.texts
+        shown_as = partial(metric, "perplexity")
+        note = telling.interval(written.perplexity_interval, size, shown_as)
+        found.append(Tile(f"Perplexity, {name}", shown_as(written.perplexity), note))
+        note = telling.interval(written.bits_per_byte_interval, size)
+        found.append(Tile(f"Bits a byte, {name}", f"{written.bits_per_byte:.3f}", note))
     facts = report.facts
     if not found and facts.validations:
         latest = facts.validations[-1]

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bioforge.evidence.telling import FEWEST
 from bioforge.judging.metrics import mcc_of_counts
 from bioforge.runs.outcome import Judged, Written
 
 Array = NDArray[Any]
 RESAMPLES = 2000
 """Of each comparison; with stricter levels more, so that as many fall into the tails."""
-FEWEST = 20
-"""Examples; of fewer, resampling says nothing (a single one would have an interval of width 0)."""
 LOWER_IS_BETTER = frozenset({"bits a byte", "nats a token"})
 
 

@@ -8,12 +8,11 @@ from bioforge.errors import UserError
 from bioforge.evidence.drawing import png_of
 from bioforge.evidence.figures import pictures
 from bioforge.evidence.page import mark_of, page_of
+from bioforge.evidence.pages import is_marked
 from bioforge.evidence.report import Report
 from bioforge.files import write_bytes
 from bioforge.runs.folder import RunFolder
 
-_HEAD = 4096
-"""Bytes in which a report says that it is one."""
 _SUFFIXES = (".html", ".htm")
 
 
@@ -33,7 +32,7 @@ def save_report(
         for picture in pictures(report):
             files[target.with_name(f"{target.stem}-{picture.name}.png")] = png_of(picture, mark)
     for path in files:
-        if path.exists() and not replace and not _is_ours(path, mark):
+        if path.exists() and not replace and not is_marked(path, mark):
             raise UserError(
                 f"{path} exists and is no report of this run; name another file, or pass --replace"
             )
@@ -60,11 +59,3 @@ def _target(run: RunFolder, out: Path | None) -> Path:
         # A name too long, a user that is not there, a NUL.
         raise UserError(f"{out}: {getattr(error, 'strerror', None) or error}") from error
     return chosen
-
-
-def _is_ours(path: Path, mark: str) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return mark.encode() in stream.read(_HEAD)
-    except OSError:
-        return False

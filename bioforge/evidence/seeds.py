@@ -11,8 +11,8 @@ from typing import Any
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
-from bioforge.evidence.judged import verdicts
 from bioforge.evidence.measured import Figure, figures, where
+from bioforge.judging.metrics import verdicts
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
 from bioforge.runs.events import Event, Failed, Finished, Validation
@@ -48,7 +48,8 @@ class Spread:
     lowest: float
     highest: float
     interval_width: float
-    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none."""
+    """Mean width of a single run's 95 % interval over examples; one that calls everything the same has none.
+    0 where none has one."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,9 @@ def _collapse(history: Sequence[Event], outcome: Outcome | None) -> str:
     if outcome.judged:
         judged, threshold = outcome.judged[0], 0.5 if outcome.threshold is None else outcome.threshold
         said, at_half = (set(verdicts(judged.probabilities, cut)) for cut in (threshold, 0.5))
+        if len(set(judged.labels)) == 1:
+            # One that calls these all the same may be right.
+            return ""
         if len(said) == 1:
             return f"calls everything {'acceptable' if said == {1} else 'unacceptable'}, MCC 0"
         found = figures(outcome)[0]
@@ -184,12 +188,16 @@ def _closing(spreads: Sequence[Spread], which: str) -> list[str]:
     if spread.deviation is None:
         return [f"One finished run{which} says nothing of how much seeds matter."]
     apart = spread.highest - spread.lowest
+    said = (
+        f"Between {spread.runs} seeds{which}, {spread.metric} {where(spread.split)} varies by {spread.deviation:.3f} "
+        f"(standard deviation; {spread.lowest:.3f} to {spread.highest:.3f}, mean {spread.mean:.3f})."
+    )
+    if not spread.interval_width:
+        return [said]
     beside = "less" if apart < spread.interval_width else "more"
     return [
-        f"Between {spread.runs} seeds{which}, {spread.metric} {where(spread.split)} varies by {spread.deviation:.3f} "
-        f"(standard deviation; {spread.lowest:.3f} to {spread.highest:.3f}, mean {spread.mean:.3f}). Best and worst "
-        f"are {apart:.3f} apart, which is {beside} than the {spread.interval_width:.3f} that the 95 % interval of a "
-        "single run is wide."
+        f"{said} Best and worst are {apart:.3f} apart, which is {beside} than the {spread.interval_width:.3f} "
+        "that the 95 % interval of a single run is wide."
     ]
 
 

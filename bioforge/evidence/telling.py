@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from bioforge.evidence.judged import JudgedSplit
     from bioforge.evidence.written import WrittenSplit
 
+FEWEST = 20
+"""Examples; of fewer, resampling says nothing (a single one would have an interval of width 0)."""
 _SPLITS = {
     IN_DOMAIN_DEV: "in-domain dev split",
     OUT_OF_DOMAIN_DEV: "out-of-domain dev split",
@@ -132,10 +135,25 @@ def one_verdict(split: JudgedSplit) -> str:
     return "" if of.true_negative + of.false_negative else "acceptable"
 
 
+def one_label(split: JudgedSplit) -> str:
+    """What all sentences are, so that they have no MCC; empty where they are of both kinds."""
+    return {0: "unacceptable", split.sentences: "acceptable"}.get(split.acceptable, "")
+
+
+def interval(
+    bounds: tuple[float, float], examples: int, shown: Callable[[float], str] = "{:.3f}".format
+) -> str:
+    if examples < FEWEST:
+        return "too few for an interval"
+    low, high = map(shown, bounds)
+    return f"95 %: {low} to {high}"
+
+
 def judged_sentence(split: JudgedSplit) -> str:
-    low, high = split.interval
-    found = f"MCC {split.mcc:.3f} (95 %: {low:.3f} to {high:.3f}) on {count(split.sentences, 'sentence')}"
-    if one_verdict(split):
+    found = f"MCC {split.mcc:.3f} ({interval(split.interval, split.sentences)}) on {count(split.sentences, 'sentence')}"
+    if one_label(split):
+        found = f"{count(split.sentences, 'sentence')}, all {one_label(split)}, so there is no MCC"
+    elif one_verdict(split):
         found = (
             f"It calls all {count(split.sentences, 'sentence')} {one_verdict(split)}, "
             "so it tells nothing and MCC is 0 by convention"
@@ -147,8 +165,8 @@ def judged_sentence(split: JudgedSplit) -> str:
 
 
 def written_sentence(split: WrittenSplit) -> str:
-    low, high = split.bits_per_byte_interval
     return (
         f"perplexity {metric('perplexity', split.perplexity)}, {split.bits_per_byte:.3f} bits a byte "
-        f"(95 %: {low:.3f} to {high:.3f}) on {count(split.texts, 'text')}, {count(split.tokens, 'token')}"
+        f"({interval(split.bits_per_byte_interval, split.texts)}) on {count(split.texts, 'text')}, "
+        f"{count(split.tokens, 'token')}"
     )

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from bioforge.drafting.copies import copies_at_hand
-from bioforge.errors import UserError
 from bioforge.evidence.facts import Facts
+from bioforge.generation.metrics import prediction
 from bioforge.models.store import ModelInfo
 from bioforge.paths import Home
 from bioforge.runs.events import Sample
 from bioforge.runs.outcome import Written
-
-_RESAMPLES = 2000
-_PIECE = 200
-"""Resamples at once."""
 
 
 @dataclass(frozen=True)
@@ -49,42 +42,16 @@ class SampleCopies:
 
 
 def written_split(part: Written) -> WrittenSplit:
-    """Raises UserError where `part` does not fit itself."""
-    try:
-        nats, targets, read = (np.asarray(of, dtype=float) for of in (part.nats, part.targets, part.bytes))
-        if not (nats.ndim == 1 and 0 < len(nats) == len(targets) == len(read)):
-            raise ValueError
-    except (ValueError, TypeError):
-        raise UserError(f"what was kept of split '{part.split}' is no list of losses") from None
-    draws = _resampled(np.stack([nats, targets, read]))
-    bits = nats / math.log(2)
+    told = prediction(part.nats, part.targets, part.bytes)
     return WrittenSplit(
         split=part.split,
-        texts=len(nats),
-        tokens=int(targets.sum()),
-        perplexity=float(_perplexity(nats.sum() / targets.sum())),
-        perplexity_interval=_interval(_perplexity(draws[0] / draws[1])),
-        bits_per_byte=float(bits.sum() / read.sum()),
-        bits_per_byte_interval=_interval(draws[0] / math.log(2) / draws[2]),
+        texts=len(part.nats),
+        tokens=sum(part.targets),
+        perplexity=told.perplexity,
+        perplexity_interval=told.perplexity_interval,
+        bits_per_byte=told.bits_per_byte,
+        bits_per_byte_interval=told.bits_per_byte_interval,
     )
-
-
-def _perplexity(loss: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
-    return np.exp(np.minimum(loss, 700.0))
-
-
-def _resampled(of_texts: np.typing.NDArray[np.float64]) -> np.typing.NDArray[np.float64]:
-    """Sums over texts drawn with replacement, (3, resamples) from (3, texts)."""
-    draw, texts = np.random.default_rng(0), of_texts.shape[1]
-    pieces = [
-        draw.multinomial(texts, np.full(texts, 1 / texts), size=_PIECE) for _ in range(_RESAMPLES // _PIECE)
-    ]
-    return np.concatenate([of_texts @ piece.T for piece in pieces], axis=1)
-
-
-def _interval(values: np.typing.NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def copies_of(

@@ -15,6 +15,11 @@ Array = NDArray[Any]
 RESAMPLES = 2000
 
 
+def verdicts(probabilities: Sequence[float], threshold: float) -> list[int]:
+    """1 (acceptable) from the threshold on; nan is 0."""
+    return [int(probability >= threshold) for probability in probabilities]
+
+
 def mcc(labels: Sequence[int] | Array, predictions: Sequence[int] | Array) -> float:
     """Matthews correlation coefficient, -1 to 1; 0 where labels or predictions are all of one kind.
 
@@ -71,11 +76,15 @@ def mcc_interval(
 def accuracy_interval(
     labels: Sequence[int] | Array, predictions: Sequence[int] | Array
 ) -> tuple[float, float]:
-    """95 % interval of accuracy, by Wilson's score (1927)."""
+    """95 % interval of accuracy, by Wilson's score."""
+    return wilson(int((np.asarray(labels) == np.asarray(predictions)).sum()), len(labels))
+
+
+def wilson(found: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
     from scipy.stats import binomtest
 
-    right = int((np.asarray(labels) == np.asarray(predictions)).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+    interval = binomtest(found, of).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -157,7 +166,7 @@ def calibrate(labels: Sequence[int], probabilities: Sequence[float]) -> Calibrat
     temperature = best_temperature(labels, probabilities)
     calibrated = at_temperature(probabilities, temperature)
     threshold = best_threshold(labels, calibrated)
-    said = [int(probability >= threshold) for probability in calibrated]
+    said = verdicts(calibrated, threshold)
     metrics = {
         "calibration_error": calibration_error(labels, calibrated),
         "mcc_at_threshold": mcc(labels, said),

@@ -82,13 +82,42 @@ def outcome_of(run: RunFolder) -> Outcome | None:
         return None
     try:
         kept = read_json(path)
-        return Outcome(
+        outcome = Outcome(
             kept["threshold"],
             [Judged(**part) for part in kept["judged"]],
             [Written(**part) for part in kept["written"]],
         )
+        _check(outcome)
+        return outcome
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"run '{run.name}' is damaged: {OUTCOME} cannot be read ({error})") from error
+
+
+def _check(outcome: Outcome) -> None:
+    """Raises ValueError or TypeError for what no run keeps."""
+    names = [part.split for part in outcome.judged] + [part.split for part in outcome.written]
+    # They name files.
+    if not names or not all(map(str.isidentifier, names)) or len(set(names)) < len(names):
+        raise ValueError(f"its splits are called {names}")
+    if not isinstance(outcome.threshold, int | float | None):
+        raise ValueError("its threshold is no number")
+    for judged in outcome.judged:
+        _check_columns(judged.split, judged.positions, judged.labels, judged.probabilities)
+        if not set(judged.labels) <= {0, 1}:
+            raise ValueError(f"labels of '{judged.split}' are neither 0 nor 1")
+    for written in outcome.written:
+        _check_columns(written.split, written.positions, written.nats, written.targets, written.bytes)
+        if not (sum(written.targets) > 0 and sum(written.bytes) > 0):
+            raise ValueError(f"nothing of '{written.split}' was read")
+
+
+def _check_columns(split: str, positions: list[int], *columns: Sequence[float]) -> None:
+    if not positions or any(len(column) != len(positions) for column in columns):
+        raise ValueError(f"columns of '{split}' differ in length, or are empty")
+    if not all(isinstance(place, int) and place >= 0 for place in positions):
+        raise ValueError(f"positions of '{split}' are no places")
+    if not all(isinstance(value, int | float) for column in columns for value in column):
+        raise ValueError(f"not all of '{split}' are numbers")
 
 
 def keep_lengths(run: RunFolder, lengths: Sequence[int], limit: int, truncated: int) -> None:
@@ -101,8 +130,18 @@ def keep_lengths(run: RunFolder, lengths: Sequence[int], limit: int, truncated: 
 
 
 def lengths_of(run: RunFolder) -> Lengths | None:
-    """None for a run that did not come so far as to count them."""
-    try:
-        return Lengths(**read_json(run.path / LENGTHS))
-    except (OSError, ValueError, TypeError):
+    """None for a run that did not come so far as to count them.
+
+    Raises UserError for one that is damaged.
+    """
+    path = run.path / LENGTHS
+    if not path.is_file():
         return None
+    try:
+        lengths = Lengths(**read_json(path))
+        numbers = [lengths.limit, lengths.truncated, lengths.width, *lengths.rows]
+        if lengths.width < 1 or not all(isinstance(number, int) and number >= 0 for number in numbers):
+            raise ValueError("it holds no counts")
+        return lengths
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"run '{run.name}' is damaged: {LENGTHS} cannot be read ({error})") from error

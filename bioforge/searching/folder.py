@@ -96,16 +96,16 @@ def open_search(home: Home, asked: Asked) -> SearchFolder:
     Raises UserError where it is there and asks for something else.
     """
     folder = SearchFolder(home.searches / check_name(asked.name, "search"))
-    if folder.path.is_dir():
-        known, wanted = asdict(folder.asked()), asdict(asked)
-        changed = [_NAMES.get(key, key) for key in wanted if known[key] != wanted[key]]
-        if changed:
-            raise UserError(
-                f"there is a search '{asked.name}' with other words ({', '.join(changed)}); choose another --name"
-            )
-        return folder
-    with new_folder(folder.path) as staging:
-        write_json(staging / "search.json", asdict(asked))
+    if not folder.path.is_dir():
+        # Of two that begin it at once, the later one finds it.
+        with contextlib.suppress(FileExistsError), new_folder(folder.path) as staging:
+            write_json(staging / "search.json", asdict(asked))
+    known, wanted = asdict(folder.asked()), asdict(asked)
+    changed = [_NAMES.get(key, key) for key in wanted if known[key] != wanted[key]]
+    if changed:
+        raise UserError(
+            f"there is a search '{asked.name}' with other words ({', '.join(changed)}); choose another --name"
+        )
     return folder
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bioforge.evidence.pages import COLOURS, drawing, render, svg
-from bioforge.files import write_text
+from bioforge.evidence.pages import COLOURS, drawing, render, save, svg
 from bioforge.reporting.text import one_line
 from bioforge.searching.result import Result
 
 
 def write_page(result: Result, path: Path) -> None:
-    """Raises OSError where `path` cannot be written."""
-    write_text(path, page(result))
+    """Raises UserError where `path` cannot be written, or holds something that is no page."""
+    save(path, page(result))
 
 
 def page(result: Result) -> str:

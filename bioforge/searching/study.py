@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from bioforge.errors import UserError
 from bioforge.searching.folder import SearchFolder
 from bioforge.searching.space import Dimension
 
@@ -39,6 +41,7 @@ class Study:
     """Only one process may write at a time; see `SearchFolder.alone`."""
 
     def __init__(self, folder: SearchFolder) -> None:
+        """Raises UserError where the journal is damaged."""
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -47,13 +50,18 @@ class Study:
         asked = folder.asked()
         self._over: dict[str, Dimension] = {item.field: item for item in asked.over}
         self._seed = 0 if asked.seed is None else asked.seed
-        self._study = optuna.create_study(
-            study_name=asked.name,
-            storage=JournalStorage(JournalFileBackend(str(folder.journal))),
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner(_BEFORE_PRUNING, _WARM_UP),
-            load_if_exists=True,
-        )
+        pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, _WARM_UP)
+        try:
+            storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+            # Who only looks writes nothing: after a line that was cut off, it would make both unreadable.
+            known = asked.name in optuna.get_all_study_names(storage)
+            make = optuna.load_study if known else partial(optuna.create_study, direction="maximize")
+            self._study = make(study_name=asked.name, storage=storage, pruner=pruner)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"search '{folder.name}' is damaged: {folder.journal} cannot be read ({error}); "
+                f"begin anew: bioforge search remove {folder.name}"
+            ) from error
 
     def trials(self) -> list[Trial]:
         """All that were asked for whole, by number; one that was cut off while it was drawn never was a trial."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bioforge.generation.metrics import prediction
-from bioforge.judging.metrics import accuracy, accuracy_interval, mcc, mcc_interval
+from bioforge.judging.metrics import accuracy, accuracy_interval, mcc, mcc_interval, verdicts
 from bioforge.models.store import Measure
 from bioforge.runs.outcome import Outcome
 
@@ -13,7 +13,7 @@ def measures_of(outcome: Outcome) -> list[Measure]:
     found: list[Measure] = []
     for judged in outcome.judged:
         assert outcome.threshold is not None
-        said = [int(probability >= outcome.threshold) for probability in judged.probabilities]
+        said = verdicts(judged.probabilities, outcome.threshold)
         split, labels, rows = judged.split, judged.labels, len(judged.labels)
         found += [
             Measure(split, rows, "mcc", mcc(labels, said), mcc_interval(labels, said)),
