@@ -371,6 +371,7 @@ def test_looking_at_a_search_writes_nothing_to_its_journal(home: Home, search: S
     search.journal.write_bytes(cut_off)
     assert [trial.number for trial in result_of(home, search).trials] == [0]
     assert search.journal.read_bytes() == cut_off
+    assert "not finished" in bioforge("search", "show", "best").stdout
     search.mend_journal()
     assert search.journal.read_bytes() == whole
 
