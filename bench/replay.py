@@ -152,7 +152,11 @@ def _renamed(text: str, names: dict[str, str]) -> str:
 def differences(page: str, printed: Sequence[Printed]) -> str:
     """Where a page is not what was printed; empty where it is."""
     problems = []
-    for command, given in zip(commands(page), printed, strict=False):
+    asked = commands(page)
+    if len(printed) < len(asked) and not (printed and printed[-1].status):
+        after = asked[len(printed)]
+        problems.append(f"line {after.line}: {after.text}\nwas not run, nor was what follows")
+    for command, given in zip(asked, printed, strict=False):
         where = f"line {command.line}: {command.text}"
         if given.status:
             problems.append(f"{where}\nfailed ({given.status}):\n{given.text}")
@@ -217,7 +221,8 @@ def main() -> None:
     page = options.page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as place:
         printed = replay(page, Path(place) / "replay", options.bases)
-    if any(given.status for given in printed) or not options.write:
+    was_run = len(printed) == len(commands(page)) and not any(given.status for given in printed)
+    if not (was_run and options.write):
         sys.exit(differences(page, printed))
     options.page.write_text(written(page, printed), encoding="utf-8")
 

@@ -227,6 +227,14 @@ def test_losses_that_are_no_numbers_decide_nothing(home: Home, djs: DataInfo, ti
     )
 
 
+def test_a_side_names_the_model_that_was_published(judges: list[RunFolder]) -> None:
+    finished(judges[0], Outcome(0.5, [judged(0.8, rows=19)]))
+    sides = compare(judges[:2]).sides
+    # Two runs of one data set ask for the same name, and get two.
+    assert [side.model for side in sides] == ["m", ""]
+    assert sides[0].figures[0].interval == "–" and "–" in page(compare(judges[:2]))
+
+
 def test_a_writer_and_a_judge_cannot_be_compared(
     judges: list[RunFolder], home: Home, djs: DataInfo, tiny_gpt2: Path
 ) -> None:

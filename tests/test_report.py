@@ -16,6 +16,7 @@ from bioforge.errors import UserError
 from bioforge.evidence.page import page_of
 from bioforge.evidence.report import report_of
 from bioforge.evidence.saving import save_report
+from bioforge.evidence.telling import judged_sentence
 from bioforge.paths import Home
 from bioforge.runs.events import Failed, Stopped, Warning
 from bioforge.runs.folder import RunFolder
@@ -322,6 +323,7 @@ def test_the_command_writes_a_page_and_prints_where(judge: RunFolder, tmp_path: 
     assert shown.returncode == 0, shown.stderr
     assert "in-domain dev split: MCC" in shown.stdout and "did not overfit" in shown.stdout
     assert "repeat it: bioforge train cola sentences" in shown.stdout
+    assert judged_sentence(report_of(judge).judged[0]) in shown.stdout
 
 
 def test_the_facts_are_json_and_write_no_page(judge: RunFolder) -> None:

@@ -34,7 +34,7 @@ from bioforge.runs.outcome import Outcome, keep_outcome
 from bioforge.runs.recipe import preset
 from bioforge.runs.start import build_recipe
 from bioforge.searching import conductor
-from bioforge.searching.conductor import Conductor, News, runs_of
+from bioforge.searching.conductor import Conductor, News, final_score, runs_of
 from bioforge.searching.folder import SearchFolder, open_search
 from bioforge.searching.page import page, picture
 from bioforge.searching.result import result_of
@@ -371,6 +371,7 @@ def test_looking_at_a_search_writes_nothing_to_its_journal(home: Home, search: S
     search.journal.write_bytes(cut_off)
     assert [trial.number for trial in result_of(home, search).trials] == [0]
     assert search.journal.read_bytes() == cut_off
+    assert "not finished" in bioforge("search", "show", "best").stdout
     search.mend_journal()
     assert search.journal.read_bytes() == whole
 
@@ -398,6 +399,24 @@ def test_of_two_that_begin_a_search_at_once_the_later_finds_it(
 def test_values_that_are_no_numbers_are_null_in_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     _tell_json(News("validation", 0, "run", validation=1, value=math.nan))
     assert json.loads(capsys.readouterr().out)["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("losses", "best", "last"),
+    [
+        ([0.9, 0.5, 0.7], -0.5, -0.7),
+        ([math.nan, 0.5], -0.5, -0.5),
+        ([0.5, math.inf], -0.5, None),
+        ([], None, None),
+    ],
+)
+def test_a_trial_is_worth_what_its_kept_checkpoint_is(
+    losses: list[float], best: float | None, last: float | None
+) -> None:
+    told = [
+        Validation(at, 0.1, 1.0, {"loss": loss}, 1.0, 1.0, False) for at, loss in enumerate([0.1, *losses])
+    ]
+    assert final_score(told, "best") == best and final_score(told, "last") == last
 
 
 def test_a_file_in_the_pages_place_stays(home: Home, search: SearchFolder, tmp_path: Path) -> None:

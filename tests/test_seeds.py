@@ -246,6 +246,17 @@ def test_a_writer_that_learnt_nothing_is_named(home: Home, djs: DataInfo, tiny_g
     ]
 
 
+def test_a_loss_that_is_no_number_is_in_no_spread(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+    for seed, bits in enumerate((1.2, 1.3, math.nan), 5):
+        told(home, tiny_gpt2, seed, FINISHED, Outcome(written=[written(bits)]), "bios")
+    (spread,) = seed_report(home, "mine").spreads
+    values = [figures(Outcome(written=[written(bits)]))[0].value for bits in (1.2, 1.3)]
+    assert spread.runs == 2 and spread.mean == pytest.approx(np.mean(values))
+    assert spread.deviation == pytest.approx(np.std(values, ddof=1))
+    shown = bioforge("runs", "seeds", "mine")
+    assert shown.returncode == 0 and "nan" in shown.stdout
+
+
 def test_json_and_unknown_names(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
     told(home, tiny_bert, 5, FINISHED, Outcome(0.5, [judged(0.8)]))
     value = json.loads(bioforge("runs", "seeds", "mine", "--json").stdout)

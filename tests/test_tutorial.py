@@ -118,3 +118,9 @@ def test_what_clock_machine_and_chance_decide_may_differ(one: str, other: str) -
 )
 def test_all_else_may_not(one: str, other: str) -> None:
     assert not replay.same(one, other) and not replay.same(other, one)
+
+
+@pytest.mark.parametrize("command", ["exit 0", "echo 'open", "( echo"])
+def test_commands_that_were_never_run_are_a_difference(tmp_path: Path, command: str) -> None:
+    page = f"```console\n$ echo one\none\n$ {command}\n$ echo two\ntwo\n```\n"
+    assert "was not run" in replay.differences(page, replay.replay(page, tmp_path / "replay"))

@@ -62,7 +62,7 @@ def _show_runs(comparison: Comparison) -> None:
     table = plain_table("", "run", "state", "data", "base", "model")
     for side in comparison.sides:
         table.add_row(
-            side.letter, side.run, side.status, _text(side.data), _text(side.base), _text(side.model)
+            side.letter, side.run, side.status, _text(side.data), _text(side.base), _text(side.model or None)
         )
     show(table, "")
 
@@ -129,9 +129,8 @@ def _show_figures(comparison: Comparison) -> None:
     )
     for side in comparison.sides:
         for item in side.figures:
-            interval = f"{item.low:.3f} to {item.high:.3f}"
             table.add_row(
-                side.letter, item.split, item.metric, f"{item.examples:,}", f"{item.value:.3f}", interval
+                side.letter, item.split, item.metric, f"{item.examples:,}", f"{item.value:.3f}", item.interval
             )
     if table.row_count:
         show(table, "")

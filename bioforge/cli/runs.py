@@ -84,7 +84,11 @@ def show_run(run: RunArgument, as_json: JsonFlag = False) -> None:
         f"  step {state.step:,} of {state.steps:,}",
         f"  data {report.facts.data['name']}, base {report.facts.base.name}",
     )
-    show(*told(report, width=min(console.width, 100), colour=console.is_terminal and not console.no_color))
+    for item in told(
+        report, width=min(console.width, 100), colour=console.is_terminal and not console.no_color
+    ):
+        # A terminal breaks sentences where it ends, a pipe gets each whole.
+        console.print(item, soft_wrap=isinstance(item, Text))
     console.print(Text(f"\nrepeat it: {safe(report.facts.command)}"), soft_wrap=True)
 
 

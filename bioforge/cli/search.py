@@ -243,7 +243,7 @@ def _show(result: Result) -> None:
         table.add_row(
             str(trial.number),
             result.shown(trial.value),
-            {"pruned": "given up"}.get(trial.state, trial.state),
+            result.state(trial),
             str(trial.reported),
             *(trial.settings[field] for field in result.fields),
             "★ best" if is_best else trial.message,

@@ -123,7 +123,7 @@ def _show(report: SeedReport) -> None:
             str(run.seed),
             run.run,
             run.status,
-            *(f"{item.value:.3f} ({item.low:.3f} to {item.high:.3f})" if item else "–" for item in cells),
+            *(f"{item.value:.3f} ({item.interval})" if item else "–" for item in cells),
             _remark(run),
         )
     show(table, "")

@@ -21,7 +21,7 @@ from bioforge.evidence.paired import (
 )
 from bioforge.evidence.telling import FEWEST
 from bioforge.models.catalog import Task
-from bioforge.runs.events import Validation
+from bioforge.runs.events import Finished, Validation
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.follow import Follower, Snapshot
 from bioforge.runs.outcome import Outcome, outcome_of
@@ -40,6 +40,7 @@ class Side:
     data: str
     base: str
     model: str
+    """As it was published; empty where it was not."""
     figures: list[Figure]
     missing: str
     """Why there is nothing to measure it by; empty where there is."""
@@ -171,7 +172,7 @@ def _side(letter: str, run: RunFolder, snapshot: Snapshot, outcome: Outcome | No
         status=status,
         data=run.data()["name"],
         base=run.base().name,
-        model=run.info().model,
+        model=snapshot.ending.model if isinstance(snapshot.ending, Finished) else "",
         figures=figures(outcome) if outcome else [],
         missing=missing,
         losses=snapshot.losses,

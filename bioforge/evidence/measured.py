@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
+from bioforge.evidence.telling import FEWEST
 from bioforge.generation.metrics import prediction
 from bioforge.judging.metrics import mcc, mcc_interval, verdicts
 from bioforge.runs.outcome import HELD_OUT, Judged, Outcome, Written
@@ -26,6 +27,11 @@ class Figure:
     low: float
     """Of the 95 % bootstrap interval over examples."""
     high: float
+
+    @property
+    def interval(self) -> str:
+        """For a table; a dash where the examples are too few for one."""
+        return f"{self.low:.3f} to {self.high:.3f}" if self.examples >= FEWEST else "–"
 
 
 def where(split: str) -> str:

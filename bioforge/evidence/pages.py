@@ -82,10 +82,14 @@ def drawing() -> Iterator[None]:
     """How figures look that are made inside."""
     import matplotlib as mpl
 
+    # The defaults first: what a user set for other drawings must not change these.
     style: Any = {
+        **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
         **dict.fromkeys(
             ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
         ),
+        # Names may hold a dollar sign.
+        "text.parse_math": False,
         "svg.fonttype": "none",
         "svg.hashsalt": "bioforge",
         "font.family": "sans-serif",

@@ -11,6 +11,7 @@ from bioforge.data.store import DataInfo, DataSet
 from bioforge.errors import UserError
 from bioforge.evidence.facts import Facts, facts_of, plain
 from bioforge.paths import Home
+from bioforge.runs.events import Finished
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.outcome import OUTCOME, Lengths, Outcome, lengths_of, outcome_of
 
@@ -98,10 +99,10 @@ def _no_outcome(facts: Facts) -> str:
         if facts.info.task == "cola"
         else "Perplexity and bits a byte on the held-out texts"
     )
-    if facts.state.status == "finished":
+    if isinstance(facts.ending, Finished):
         return (
             f"{what}: this run was made before runs kept that. "
-            f"Measure its model: bioforge evaluate {facts.info.model} {facts.data['name']}"
+            f"Measure its model: bioforge evaluate {facts.ending.model} {facts.data['name']}"
         )
     return f"{what}: only a finished run has them, and this one is {facts.state.status}."
 

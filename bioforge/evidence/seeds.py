@@ -37,7 +37,7 @@ class SeedRun:
 
 @dataclass(frozen=True)
 class Spread:
-    """Of one figure over finished runs."""
+    """Of one figure over the finished runs in which it is a number."""
 
     split: str
     metric: str
@@ -159,9 +159,13 @@ def _rows(outcome: Outcome) -> tuple[int, ...]:
 def _spreads(runs: Sequence[SeedRun]) -> list[Spread]:
     found: dict[tuple[str, str], list[Figure]] = {}
     for run in runs:
-        for figure in run.figures:
+        for figure in filter(_is_number, run.figures):
             found.setdefault((figure.split, figure.metric), []).append(figure)
     return [_spread(*key, of_runs) for key, of_runs in found.items()]
+
+
+def _is_number(figure: Figure) -> bool:
+    return math.isfinite(figure.value)
 
 
 def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:

@@ -6,6 +6,7 @@ whose conductor died, at whatever moment, is taken up by looking at both.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -64,11 +65,10 @@ def score(event: Validation) -> float:
 
 
 def final_score(validations: Sequence[Validation], keep: str) -> float | None:
-    """Of the checkpoint that is kept; None where there was no validation after the first step."""
+    """Of the checkpoint that is kept; None where no validation after the first step gave it a number."""
     scores = [score(event) for event in validations if event.step > 0]
-    if not scores:
-        return None
-    return scores[-1] if keep == "last" else max(scores)
+    numbers = [value for value in (scores[-1:] if keep == "last" else scores) if math.isfinite(value)]
+    return max(numbers, default=None)
 
 
 class Conductor:
@@ -222,7 +222,9 @@ class Conductor:
                 News("given up", live.number, live.run.name, message=f"diverged at step {ending.step}")
             )
         else:
-            message = ending.message if isinstance(ending, Failed) else "it ended without a validation"
+            message = (
+                ending.message if isinstance(ending, Failed) else "no validation gave its model a number"
+            )
             self._fail(live.number, message)
             _tidy(live.run)
 

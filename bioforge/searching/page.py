@@ -38,10 +38,7 @@ def picture(result: Result) -> str:
             except ValueError:
                 names = sorted(set(words))
                 at = [float(names.index(word)) for word in words]
-                # Between two of them, `$` would begin a formula.
-                panel.set_xticks(
-                    range(len(names)), [one_line(name, 24).replace("$", r"\$") for name in names]
-                )
+                panel.set_xticks(range(len(names)), [one_line(name, 24) for name in names])
             else:
                 if dimension.log:
                     panel.set_xscale("log")

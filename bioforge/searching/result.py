@@ -49,6 +49,10 @@ class Result:
         """A trial's value as people know it: the loss of writers is not negative."""
         return "–" if value is None else f"{value if self.task == 'cola' else -value:.3f}"
 
+    def state(self, trial: Trial) -> str:
+        """As people know it; one that was halted goes on with the search."""
+        return {"pruned": "given up", "running": "not finished"}.get(trial.state, trial.state)
+
     @property
     def sentences(self) -> list[str]:
         if self.best is None:
