@@ -29,6 +29,7 @@ from bioforge.models.store import INFO_FILE, ModelInfo
 from bioforge.paths import Home
 
 BASE_FILE = "base.json"
+_CONFIG = "adapter_config.json"
 _NUMBERED = re.compile(r"\.\d+\.")
 _PEFT_PREFIX = "base_model.model."
 
@@ -81,6 +82,9 @@ def make(home: Home, name: str, rank: int, target: Path) -> float:
             halves = {key: value.to(torch.float16).contiguous() for key, value in tensors.items()}
             save_file(halves, folder / "adapter_model.safetensors", metadata={"format": "pt"})
             config.save_pretrained(str(folder))
+            kept = read_json(folder / _CONFIG)
+            # A set by nature, in another order each time.
+            write_json(folder / _CONFIG, {**kept, "target_modules": sorted(kept["target_modules"])})
             write_json(folder / BASE_FILE, {"name": base.name, "weights_sha256": weights_hash(base.folder)})
             named = replace_info(info, name=target.name)
             write_json(folder / INFO_FILE, asdict(named))
