@@ -201,8 +201,9 @@ def test_a_judges_card_is_right_and_its_snippet_gives_the_verdicts_of_check(
         *(r.text for r in data.rows[:5]),
     ]
     # A temperature that counts, and a threshold with verdicts on either side, none so near that rounding decides.
-    pairs = itertools.pairwise(sorted(judge.probabilities(texts)[0]))
-    middle = sum(max(pairs, key=lambda pair: pair[1] - pair[0])) / 2
+    ordered = sorted(judge.probabilities(texts)[0])
+    below, above = max(itertools.pairwise(ordered), key=lambda pair: float(pair[1] - pair[0]))
+    middle = (below + above) / 2
     odds = math.log(middle / (1 - middle)) * info.temperature
     stored = replace(info, temperature=1.7, threshold=1 / (1 + math.exp(-odds / 1.7)))
     changed = home.root / "changed"
