@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import math
 import re
 import shlex
@@ -127,11 +128,17 @@ def test_only_a_hubs_base_is_named_to_a_hub_and_no_path_is_told(source: str) -> 
     [
         ("best", 1.5, "In domain dev also chose the checkpoint and the temperature and the threshold"),
         ("best", 1.0, "In domain dev also chose the checkpoint, which"),
-        ("last", 1.0, "would give. A sentence counts"),
+        ("last", 1.0, "have none. A sentence counts"),
     ],
 )
 def test_rows_that_chose_something_are_named(keep: str, temperature: float, said: str) -> None:
     assert said in model_card(replace(INFO, recipe={"keep": keep}, temperature=temperature))
+
+
+@pytest.mark.parametrize(("rows", "cell"), [(19, "| – |"), (20, "| 0.100 to 0.900 |")])
+def test_few_rows_have_no_interval(rows: int, cell: str) -> None:
+    card = model_card(replace(INFO, measures=[Measure("held_out", rows, "mcc", 0.5, (0.1, 0.9))]))
+    assert cell in card
 
 
 def test_a_licence_that_is_not_known_is_not_claimed() -> None:
@@ -193,8 +200,10 @@ def test_a_judges_card_is_right_and_its_snippet_gives_the_verdicts_of_check(
         "word " * 40,
         *(r.text for r in data.rows[:5]),
     ]
-    # A temperature that counts, and a threshold with verdicts on either side.
-    middle = sorted(judge.probabilities(texts)[0])[4] - 1e-9
+    # A temperature that counts, and a threshold with verdicts on either side, none so near that rounding decides.
+    ordered = sorted(judge.probabilities(texts)[0])
+    below, above = max(itertools.pairwise(ordered), key=lambda pair: float(pair[1] - pair[0]))
+    middle = (below + above) / 2
     odds = math.log(middle / (1 - middle)) * info.temperature
     stored = replace(info, temperature=1.7, threshold=1 / (1 + math.exp(-odds / 1.7)))
     changed = home.root / "changed"

@@ -19,7 +19,7 @@ from bioforge.evidence.paired import (
     read_alike,
     written_contrasts,
 )
-from bioforge.evidence.telling import FEWEST
+from bioforge.models.card import FEWEST
 from bioforge.models.catalog import Task
 from bioforge.runs.events import Finished, Validation
 from bioforge.runs.folder import RunFolder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
-from bioforge.evidence.telling import FEWEST
 from bioforge.generation.metrics import prediction
 from bioforge.judging.metrics import mcc, mcc_interval, verdicts
+from bioforge.models.card import FEWEST
 from bioforge.runs.outcome import HELD_OUT, Judged, Outcome, Written
 
 _WHERE = {

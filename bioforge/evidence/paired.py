@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bioforge.evidence.telling import FEWEST
 from bioforge.judging.metrics import mcc_of_counts
+from bioforge.models.card import FEWEST
 from bioforge.runs.outcome import Judged, Written
 
 Array = NDArray[Any]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bioforge.data.cola import DEV, IN_DOMAIN_DEV, OUT_OF_DOMAIN_DEV
 from bioforge.evidence.facts import Curve, Facts, Trend
+from bioforge.models.card import FEWEST
 from bioforge.reporting.text import count, duration, metric
 from bioforge.runs.events import Finished
 from bioforge.runs.outcome import HELD_OUT
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from bioforge.evidence.judged import JudgedSplit
     from bioforge.evidence.written import WrittenSplit
 
-FEWEST = 20
-"""Examples; of fewer, resampling says nothing (a single one would have an interval of width 0)."""
 _SPLITS = {
     IN_DOMAIN_DEV: "in-domain dev split",
     OUT_OF_DOMAIN_DEV: "out-of-domain dev split",

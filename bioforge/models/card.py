@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PLACE = "PATH/TO/THIS/FOLDER"
 """Where a card loads its model from."""
+FEWEST = 20
+"""Rows; of fewer, resampling says nothing (a single one would have an interval of width 0)."""
 _PURPOSE = {
     "bios": "Writes biographies in the style of the texts it was trained on. What it writes is invented: "
     "check every name, date and claim before using it.",
@@ -161,10 +163,10 @@ def _results(info: ModelInfo) -> str:
         return ""
     lines = "\n".join(
         f"| {_split(measure)} | {measure.rows:,} | {_METRICS[measure.metric][0]} | {measure.value:.3f} "
-        f"| {measure.interval[0]:.3f} to {measure.interval[1]:.3f} |"
+        f"| {_interval(measure)} |"
         for measure in info.measures
     )
-    notes = ["Intervals are what other rows of that kind would give."]
+    notes = [f"Intervals are what other rows of that kind would give; fewer than {FEWEST} rows have none."]
     chose = ["the checkpoint"] if info.recipe.get("keep") != "last" else []
     chose += ["the temperature and the threshold"] if info.temperature != 1 else []
     if chose:
@@ -182,6 +184,11 @@ def _results(info: ModelInfo) -> str:
 {lines}
 
 {" ".join(notes)}"""
+
+
+def _interval(measure: Measure) -> str:
+    low, high = measure.interval
+    return f"{low:.3f} to {high:.3f}" if measure.rows >= FEWEST else "–"
 
 
 def _snippet(info: ModelInfo) -> str:
