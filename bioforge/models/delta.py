@@ -82,9 +82,9 @@ def make(home: Home, name: str, rank: int, target: Path) -> float:
             halves = {key: value.to(torch.float16).contiguous() for key, value in tensors.items()}
             save_file(halves, folder / "adapter_model.safetensors", metadata={"format": "pt"})
             config.save_pretrained(str(folder))
-            kept = read_json(folder / _CONFIG)
+            written = read_json(folder / _CONFIG)
             # A set by nature, in another order each time.
-            write_json(folder / _CONFIG, {**kept, "target_modules": sorted(kept["target_modules"])})
+            write_json(folder / _CONFIG, {**written, "target_modules": sorted(written["target_modules"])})
             write_json(folder / BASE_FILE, {"name": base.name, "weights_sha256": weights_hash(base.folder)})
             named = replace_info(info, name=target.name)
             write_json(folder / INFO_FILE, asdict(named))
