@@ -56,7 +56,7 @@ CHANCE: tuple[tuple[str, str], ...] = (
     (r"[\d,.]+ (tokens|texts|sentences)/s", r"SPEED \1/s"),
     (r"cpu \(.*?\)", "cpu"),
     (r"(\S+) is here(?: already|: \S+)", r"\1 is here"),
-    (r"[\d.]+ (?:B|KB|MB)\b", "SIZE"),
+    (r"[\d.]+ (?:B|kB|KB|MB)\b", "SIZE"),
     (r"[ \t]+", " "),
 )
 """What machine, clock and chance decide, and what stands for it in the comparison."""

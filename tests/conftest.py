@@ -37,6 +37,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """An empty data folder and an empty hub cache."""
     place = Home(tmp_path / "home")
     monkeypatch.setenv("BIOFORGE_HOME", str(place.root))
+    # A library that is loaded with it set hands it on to every command.
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     return place

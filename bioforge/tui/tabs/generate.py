@@ -70,7 +70,7 @@ class GenerateTab(Page):
             yield Button("Write", id="write", compact=True)
         with Container(id="generate-split"):
             with Vertical(id="generate-controls"):
-                with Container(id="models"):
+                with Container(id="writer-and-judge"):
                     with Horizontal():
                         yield Static("writer", classes="label")
                         yield ModelSelect("no writer yet", id="writer")
