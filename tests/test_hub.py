@@ -99,6 +99,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     place.url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", place.url)
     monkeypatch.setenv("HF_ENDPOINT", place.url)
+    # Set for good in a process that loaded the library while it was offline.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("NO_PROXY", "*")
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
