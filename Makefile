@@ -13,7 +13,7 @@ demo-quick: .venv/.runtime
 	$(BIN)/bioforge demo --quick
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -31,6 +31,7 @@ EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.USAGE: "Bad usage or bad input: one line says what, where, and what to do. Nothing was changed.",
     ExitCode.FAULT: "A fault of ours; the line names a file with the details.",
     ExitCode.INTERRUPTED: "Interrupted; a training that was told to stop has saved first.",
+    ExitCode.UNREAD: "Whoever read the output has seen enough, as of `| head`.",
 }
 ENVIRONMENT = {
     "BIOFORGE_HOME": "The data folder, in place of the platform's own; `bioforge paths` prints it.",

@@ -3,32 +3,66 @@
 from __future__ import annotations
 
 import errno
-import signal
+import os
 import sys
 
 
 def main() -> None:
     """Run the command line; leaves with the exit codes of `bioforge.errors.ExitCode`."""
+    from bioforge.errors import ExitCode
+
+    # Started with its output closed (`>&-`): what is written goes nowhere.
+    sys.stdout = sys.stdout or os.fdopen(_nowhere(), "w")
+    sys.stderr = sys.stderr or os.fdopen(_nowhere(), "w")
+    try:
+        code = _run()
+    except BrokenPipeError:
+        code = ExitCode.UNREAD
+    sys.exit(code if _flush() else ExitCode.UNREAD)
+
+
+def _run() -> int:
     from bioforge.cli.app import app
     from bioforge.errors import ExitCode, FaultError, UserError
 
-    if hasattr(signal, "SIGPIPE"):
-        # A reader that has seen enough (`| head`) ends us quietly, as it ends every other command.
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         app(prog_name="bioforge")
+    except SystemExit as left:
+        # Rich and Typer both leave with 1 when nobody reads on, and 1 is what `check` says of findings.
+        if isinstance(left.__context__, BrokenPipeError):
+            return ExitCode.UNREAD
+        return left.code if isinstance(left.code, int) else ExitCode.OK
     except UserError as error:
-        sys.exit(_say(str(error), ExitCode.USAGE))
+        return _say(str(error), ExitCode.USAGE)
     except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+        return ExitCode.INTERRUPTED
     except FaultError as error:
-        sys.exit(_say(str(error), ExitCode.FAULT))
+        return _say(str(error), ExitCode.FAULT)
+    except BrokenPipeError:
+        raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            sys.exit(_say("the disk is full; nothing was changed. Make room, then try again", ExitCode.USAGE))
+            return _say("the disk is full; nothing was changed. Make room, then try again", ExitCode.USAGE)
         if isinstance(error, PermissionError):
-            sys.exit(_say(f"no permission for {error.filename}; see: bioforge paths", ExitCode.USAGE))
-        sys.exit(_say(f"a fault of ours: {_noted(error)}", ExitCode.FAULT))
+            return _say(f"no permission for {error.filename}; see: bioforge paths", ExitCode.USAGE)
+        return _say(f"a fault of ours: {_noted(error)}", ExitCode.FAULT)
+    return ExitCode.OK
+
+
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_WRONLY)
+
+
+def _flush() -> bool:
+    """Write out what is left, and whether somebody read it; if not, Python must not try it once more."""
+    read = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            read = False
+            os.dup2(_nowhere(), stream.fileno())
+    return read
 
 
 def _say(message: str, code: int) -> int:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every command."""
+    """Exit codes of every command; past 128, the signal another program would have died of."""
 
     OK = 0
     FOUND = 1
@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     FAULT = 4
     """A fault of ours."""
     INTERRUPTED = 130
+    UNREAD = 141
+    """Whoever read our output has seen enough, as of `| head`."""
 
 
 class UserError(Exception):

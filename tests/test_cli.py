@@ -368,12 +368,31 @@ def test_a_failed_run_says_why_and_exits_with_2(
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m bioforge models bases | head -n 1"
+@pytest.mark.parametrize("command", ["models bases", "models bases --json", "--help", "paths 2>&1"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str) -> None:
+    """Of a reader that is gone before anything is written: the code of `cat` and `grep`, and no word."""
     result = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, check=False
+        ["bash", "-c", f"set -o pipefail; (sleep 0.2; {sys.executable} -m bioforge {command}) | true"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert result.returncode in (0, 128 + signal.SIGPIPE) and "Traceback" not in result.stderr
+    assert result.returncode == 128 + signal.SIGPIPE and not result.stderr
+
+
+def test_output_that_is_closed_is_no_error() -> None:
+    result = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m bioforge paths >&-"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0 and not result.stderr
+
+
+def test_a_broken_pipe_to_another_process_or_machine_is_an_error_not_an_end(cli: Cli) -> None:
+    assert cli("paths").code == 0
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
 
 
 def all_commands() -> list[list[str]]:
