@@ -270,7 +270,7 @@ def test_json_and_page_say_the_same(judges: list[RunFolder], tmp_path: Path) -> 
         assert pair["sentence"] in text
         assert f"{pair['contrasts'][0]['difference']:+.3f}" in text
         assert pair["contrasts"][0]["verdict"] == 1
-    assert text.count("<svg") == 1 and "<script" not in text and "currentColor" in text
+    assert text.count("<figure") == 2 and "<script" not in text and "var(--ink)" in text
     assert not re.search(r'(?:src|href)="(?!#)', text.replace('xlink:href="#', ""))
 
 

@@ -13,8 +13,8 @@ import pytest
 from bioforge.data import cola, store
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
-from bioforge.evidence.page import page_of
 from bioforge.evidence.report import report_of
+from bioforge.evidence.report_page import page_of
 from bioforge.evidence.saving import save_report
 from bioforge.evidence.telling import judged_sentence
 from bioforge.paths import Home

@@ -36,7 +36,7 @@ from bioforge.runs.start import build_recipe
 from bioforge.searching import conductor
 from bioforge.searching.conductor import Conductor, News, final_score, runs_of
 from bioforge.searching.folder import SearchFolder, open_search
-from bioforge.searching.page import page, picture
+from bioforge.searching.page import page
 from bioforge.searching.result import result_of
 from bioforge.searching.space import Dimension, parse_over
 from bioforge.searching.start import prepare
@@ -489,6 +489,7 @@ def test_hostile_settings_are_quoted(
     assert hostile in words and words[-2:] == ["--seed", "7"]
     text = page(result)
     assert "&#34;quoted&#34; &lt;b&gt;" in text and "<b>" not in text and text.count("<svg") == 1
+    assert "mathdefault" not in text, "labels that are formulas, unread"
     assert "\x1b" not in text and "<script" not in text
 
 
@@ -504,7 +505,7 @@ def test_names_are_drawn_as_they_are(
 ) -> None:
     over = ["sample_prompt=$a$ <i>,$b"]
     conduct(home, made := prepare(home, "cola", "sentences", over, str(tiny_bert), "quick", name="odd"), 4)
-    drawn = picture(result_of(home, made))
+    drawn = page(result_of(home, made)).partition("<svg")[2].partition("</svg>")[0]
     assert "$a$ &lt;i&gt;" in drawn or "$b" in drawn
 
 

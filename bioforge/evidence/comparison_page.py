@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
+
 from bioforge.evidence.comparison import Comparison, Side, percent
-from bioforge.evidence.pages import COLOURS, drawing, render, save, svg
+from bioforge.evidence.drawing import SERIES, Palette, Picture
+from bioforge.evidence.pages import render, save
 from bioforge.reporting.curves import validation_points
 
 _MARKS = "osD^vPX*"
@@ -24,36 +27,42 @@ def page(comparison: Comparison) -> str:
         comparison=comparison,
         level=percent(comparison.level),
         curves=curves(comparison.sides),
-        colours=COLOURS,
+        colours=SERIES,
     )
 
 
-def curves(sides: Sequence[Side]) -> str:
-    """Training and validation loss, and for judges MCC, of all runs over each other: an `svg` element.
-
-    Empty where no run came so far as to have two points.
-    """
-    from matplotlib.figure import Figure
-
-    with_mcc = any(validation_points(side.validations, "mcc") for side in sides)
+def curves(sides: Sequence[Side]) -> list[Picture]:
+    """Loss, and for judges MCC, of all runs over each other; none where no run came so far as to have two points."""
     if not any(len(side.losses) > 1 or len(side.validations) > 1 for side in sides):
-        return ""
-    with drawing():
-        figure = Figure(figsize=(5.2, 5.4 if with_mcc else 3.0), layout="constrained")
-        panels = figure.subplots(2 if with_mcc else 1, 1, sharex=True, squeeze=False)[:, 0]
+        return []
+
+    def losses(axes: Axes, _: Palette) -> None:
         for number, side in enumerate(sides):
-            colour = COLOURS[number % len(COLOURS)]
-            panels[0].plot(*_columns(side.losses), color=colour, linewidth=0.8, alpha=0.7)
-            for panel, metric in zip(panels, ("loss", "mcc"), strict=False):
-                points = _columns(validation_points(side.validations, metric))
-                mark = _MARKS[number % len(_MARKS)]
-                panel.plot(*points, color=colour, marker=mark, markersize=4, linewidth=1.6, label=side.letter)
-        panels[0].set_ylabel("loss (thin: training)")
-        panels[0].legend(frameon=False)
-        if with_mcc:
-            panels[1].set_ylabel("validation MCC")
-        panels[-1].set_xlabel("step")
-        return svg(figure)
+            axes.plot(*_columns(side.losses), color=_colour(number), linewidth=0.8, alpha=0.7)
+        _validations(axes, sides, "loss")
+        axes.set_ylabel("loss")
+
+    def scores(axes: Axes, _: Palette) -> None:
+        _validations(axes, sides, "mcc")
+        axes.set_ylabel("MCC")
+
+    found = [Picture("loss", "Loss", "Thin: while training. With marks: on the validation rows.", losses)]
+    if any(validation_points(side.validations, "mcc") for side in sides):
+        found.append(Picture("mcc", "MCC", "On the validation rows.", scores))
+    return found
+
+
+def _validations(axes: Axes, sides: Sequence[Side], metric: str) -> None:
+    for number, side in enumerate(sides):
+        points = _columns(validation_points(side.validations, metric))
+        mark = _MARKS[number % len(_MARKS)]
+        axes.plot(*points, color=_colour(number), marker=mark, markersize=4, label=side.letter)
+    axes.set_xlabel("step")
+    axes.legend()
+
+
+def _colour(number: int) -> str:
+    return SERIES[number % len(SERIES)]
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -12,7 +12,9 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 WIDTH = 350
 """Of a figure in CSS pixels: a phone's page, so that its text has the size it was drawn with."""
@@ -41,6 +43,8 @@ class Palette:
 
 LIGHT = Palette("#1c2024", "#5b646e", "#d5dade", "#ffffff", "#0068a8", "#b84e00", "#1c2024")
 """Of Okabe and Ito's colours, which nearly everyone can tell apart, darkened for white paper."""
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""For more curves than two: Okabe and Ito's own colours, to be seen on white and on black."""
 _STAND_INS = Palette("#a10001", "#a10002", "#a10003", "#a10004", "#a10005", "#a10006", "#a10007")
 """Replaced by the page's variables of those names."""
 
@@ -107,6 +111,12 @@ def _svg(picture: Picture, width: int, kind: str) -> str:
         f'<svg class="{kind}" role="img" aria-labelledby="{own}title" viewBox="0 0 {width} {picture.height}">'
     )
     return head + title + drawn[drawn.index(">") + 1 :]
+
+
+def label_plainly(axis: Axis) -> None:
+    """Numbers along a logarithmic axis. Matplotlib's own are formulas, which `_style` keeps from being read."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from bioforge.drafting.copies import NGRAM
-from bioforge.evidence.drawing import Palette, Picture
+from bioforge.evidence.drawing import Palette, Picture, label_plainly
 from bioforge.evidence.facts import Curve, Facts, Samples, smoothed
 from bioforge.evidence.judged import Bin, Group, JudgedSplit
 from bioforge.evidence.report import Report
@@ -196,7 +196,7 @@ def gradient_norm(curve: Curve, clip: float, axes: Axes, palette: Palette) -> No
     values = [value for _, value in curve.points]
     if values and min(values) > 0 and max(values) > 50 * min(values):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        label_plainly(axes.yaxis)
     if clip:
         axes.axhline(clip, color=palette.muted, linewidth=1, linestyle="--")
     _mark_not_finite(axes, palette, curve)

@@ -2,42 +2,72 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bioforge import __version__
 from bioforge.errors import UserError
 from bioforge.files import write_text
-from bioforge.reporting.text import safe
+from bioforge.reporting.text import duration, safe
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Told apart by colour-blind readers (Okabe and Ito 2008)."""
 _MARK = "bioforge page"
-"""In `plain_page.html`."""
 _HEAD = 4096
 """Bytes in which a file says that it is ours."""
-_INK = "#010203"
-"""Stands for the page's own text colour, which a dark page has light."""
+_LINE = 120
+"""Characters shown of a name."""
 
 
-def render(package: str, template: str, **values: Any) -> str:
-    """`template` of `package`, which extends `plain_page.html`. Whatever `values` hold is escaped."""
+@dataclass(frozen=True)
+class Shown:
+    """Foreign text that cannot drive a page, and how long it was where that is not all of it."""
+
+    text: str
+    shortened_from: int = 0
+
+
+def render(package: str, template: str, *, mark: str = _MARK, **values: Any) -> str:
+    """`template` of `package`, which extends `base.html`. Whatever `values` hold is escaped.
+
+    `mark` is kept in the page, to tell it again (`is_marked`).
+    """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from bioforge.evidence.drawing import svg_of
 
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("bioforge.evidence", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_cleaned,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(**values)
+    environment.filters |= {
+        "count": "{:,}".format,
+        "duration": duration,
+        "line": line,
+        "shown": shown,
+        "svg": lambda picture: Markup(svg_of(picture)),
+    }
+    style = resources.files("bioforge.evidence").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.get_template(template).render(
+        mark=mark, version=__version__, style=Markup(style), **values
+    )
+
+
+def shown(text: str, most: int) -> Shown:
+    cleaned = safe(text)
+    if len(cleaned) <= most:
+        return Shown(cleaned)
+    return Shown(cleaned[:most].rstrip() + "…", len(text))
+
+
+def line(text: str) -> str:
+    """Foreign text where there is room for a name only."""
+    return shown(" ".join(text.split()), _LINE).text
 
 
 def check_place(path: Path) -> None:
@@ -72,39 +102,6 @@ def is_marked(path: Path, mark: str) -> bool:
         return False
 
 
-def _shown(value: Any) -> Any:
+def _cleaned(value: Any) -> Any:
     """Control characters have no place in a page."""
     return safe(value) if type(value) is str else value
-
-
-@contextlib.contextmanager
-def drawing() -> Iterator[None]:
-    """How figures look that are made inside."""
-    import matplotlib as mpl
-
-    # The defaults first: what a user set for other drawings must not change these.
-    style: Any = {
-        **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
-        **dict.fromkeys(
-            ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK
-        ),
-        # Names may hold a dollar sign.
-        "text.parse_math": False,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "bioforge",
-        "font.family": "sans-serif",
-        "font.size": 9,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with mpl.rc_context(style):
-        yield
-
-
-def svg(figure: Figure) -> str:
-    """An `svg` element in the page's own text colour."""
-    drawn = io.StringIO()
-    silent = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(drawn, format="svg", transparent=True, metadata=silent)
-    text = drawn.getvalue()
-    return text[text.index("<svg") :].replace(_INK, "currentColor")

@@ -7,9 +7,9 @@ from pathlib import Path
 from bioforge.errors import UserError
 from bioforge.evidence.drawing import png_of
 from bioforge.evidence.figures import pictures
-from bioforge.evidence.page import mark_of, page_of
 from bioforge.evidence.pages import is_marked
 from bioforge.evidence.report import Report
+from bioforge.evidence.report_page import mark_of, page_of
 from bioforge.files import write_bytes
 from bioforge.runs.folder import RunFolder
 

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib import resources
 from itertools import zip_longest
-from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
-from bioforge import __version__
 from bioforge.evidence import telling
-from bioforge.evidence.drawing import Picture, svg_of
 from bioforge.evidence.facts import Facts, thinned
 from bioforge.evidence.figures import judged_pictures, training_pictures, writing_pictures
+from bioforge.evidence.pages import line, render
 from bioforge.evidence.report import Report
 from bioforge.files import human_size
 from bioforge.journal import local_date
 from bioforge.reporting.tables import summary
-from bioforge.reporting.text import duration, headline, metric, safe
+from bioforge.reporting.text import duration, headline, metric
 
-_SAMPLE, _SENTENCE, _LINE, _COMMAND = 700, 300, 120, 4000
+_SAMPLE, _SENTENCE, _COMMAND = 700, 300, 4000
 """Characters shown of a text."""
 _ROWS = 60
 """Of the summary table."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Foreign text that cannot drive a page, and how long it was where that is not all of it."""
-
-    text: str
-    shortened_from: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,25 +37,20 @@ def mark_of(run: str) -> str:
 
 def page_of(report: Report) -> str:
     facts = report.facts
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"shown": shown, "count": "{:,}".format, "duration": duration, "line": _line}
-    template = environment.from_string(_file("page.html"))
     columns, rows = summary(facts.validations)
-    return template.render(
+    return render(
+        "bioforge.evidence",
+        "report.html",
         report=report,
         facts=facts,
-        version=__version__,
         mark=mark_of(facts.info.name),
-        style=Markup(_file("page.css")),
         created=local_date(facts.info.created),
         what="judge" if facts.info.task == "cola" else "writer",
         state=telling.state_sentence(facts),
         findings=_findings(facts),
         tiles=tiles(report),
-        training=_figures(training_pictures(facts)),
-        writing=_figures(writing_pictures(report)),
+        training=training_pictures(facts),
+        writing=writing_pictures(report),
         columns=columns,
         rows=[rows[place] for place in thinned(range(len(rows)), _ROWS)],
         validations=len(rows),
@@ -79,7 +59,7 @@ def page_of(report: Report) -> str:
                 "name": telling.split_name(split.split),
                 "role": telling.chosen_sentence(facts, split.decided),
                 "sentence": telling.judged_sentence(split),
-                "figures": _figures(judged_pictures(split)),
+                "figures": judged_pictures(split),
                 "facts": split,
             }
             for split in report.judged
@@ -104,22 +84,6 @@ def page_of(report: Report) -> str:
         sentence_length=_SENTENCE,
         command_length=_COMMAND,
     )
-
-
-def _file(name: str) -> str:
-    return resources.files("bioforge.evidence").joinpath(name).read_text(encoding="utf-8")
-
-
-def shown(text: str, most: int) -> Shown:
-    cleaned = safe(text)
-    if len(cleaned) <= most:
-        return Shown(cleaned)
-    return Shown(cleaned[:most].rstrip() + "…", len(text))
-
-
-def _line(text: str) -> str:
-    """Foreign text where there is room for a name only."""
-    return shown(" ".join(text.split()), _LINE).text
 
 
 def _findings(facts: Facts) -> list[str]:
@@ -163,20 +127,16 @@ def tiles(report: Report) -> list[Tile]:
     return found
 
 
-def _figures(pictures: Sequence[Picture]) -> list[dict[str, Any]]:
-    return [{"picture": picture, "svg": Markup(svg_of(picture))} for picture in pictures]
-
-
 def _setting(value: object) -> str:
     if value is None or isinstance(value, bool):
         return str(value).lower()
-    return shown(str(value), _LINE).text if value != "" else "–"
+    return line(str(value)) if value != "" else "–"
 
 
 def _data(report: Report) -> list[tuple[str, str]]:
     facts, here = report.facts, report.data
-    found = [("Name", _line(facts.data["name"])), ("Fingerprint", facts.data["fingerprint"])]
-    found.append(("Imported from", _line(facts.data.get("file", "–"))))
+    found = [("Name", line(facts.data["name"])), ("Fingerprint", facts.data["fingerprint"])]
+    found.append(("Imported from", line(facts.data.get("file", "–"))))
     if facts.started:
         started = facts.started
         found.append(("Rows learnt from", f"{started.train_rows:,}"))
@@ -192,7 +152,7 @@ def _data(report: Report) -> list[tuple[str, str]]:
 
 
 def _machine(facts: Facts) -> list[tuple[str, str]]:
-    found = [("Base", f"{_line(facts.base.name)} ({_line(facts.base.source)})")]
+    found = [("Base", f"{line(facts.base.name)} ({line(facts.base.source)})")]
     started = facts.started
     if started:
         learn = f", {started.trained:,} of them learn" if 0 < started.trained < started.parameters else ""
