@@ -203,12 +203,12 @@ def test_probabilities_that_are_no_numbers_are_told(table: pd.DataFrame) -> None
 
 
 def test_verdicts_without_a_threshold_are_those_at_a_half(table: pd.DataFrame) -> None:
-    found = judged_split(_judged(table), None, False, None)
+    found = judged_split(_judged(table), 0.5, False, None)
     assert found.mcc == found.mcc_at_half and found.threshold == 0.5 and not found.decided
 
 
 def test_one_sentence_has_neither_mcc_nor_interval(table: pd.DataFrame) -> None:
-    one = judged_split(Judged("dev", [0], [1], [0.8]), None, True, _data(table))
+    one = judged_split(Judged("dev", [0], [1], [0.8]), 0.5, True, _data(table))
     (group,) = one.reliability
     assert (group.said, group.found, group.sentences) == (0.8, 1.0, 1)
     assert "1 sentence, all acceptable, so there is no MCC; accuracy 1.000" in telling.judged_sentence(one)

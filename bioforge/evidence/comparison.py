@@ -11,7 +11,7 @@ from typing import Any
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
-from bioforge.evidence.measured import Figure, figures, where
+from bioforge.evidence.measured import Figure, figures
 from bioforge.evidence.paired import (
     Contrast,
     in_common,
@@ -19,6 +19,7 @@ from bioforge.evidence.paired import (
     read_alike,
     written_contrasts,
 )
+from bioforge.evidence.telling import where
 from bioforge.models.card import FEWEST
 from bioforge.models.catalog import Task
 from bioforge.runs.events import Finished, Validation
@@ -257,7 +258,7 @@ def _contrasts(one: Outcome, two: Outcome, level: float) -> tuple[list[Contrast]
     for judged in one.judged:
         for other in (part for part in two.judged if part.split == judged.split):
             common += len(in_common(judged, other))
-            contrasts += judged_contrasts(judged, other, (_threshold(one), _threshold(two)), level)
+            contrasts += judged_contrasts(judged, other, (one.cut, two.cut), level)
     for written in one.written:
         for like in (part for part in two.written if part.split == written.split):
             both = len(in_common(written, like))
@@ -265,10 +266,6 @@ def _contrasts(one: Outcome, two: Outcome, level: float) -> tuple[list[Contrast]
             left_out += both - len(read_alike(written, like))
             contrasts += written_contrasts(written, like, level)
     return contrasts, common, left_out
-
-
-def _threshold(outcome: Outcome) -> float:
-    return 0.5 if outcome.threshold is None else outcome.threshold
 
 
 def _deciding(contrasts: Sequence[Contrast]) -> Contrast:

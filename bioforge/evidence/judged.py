@@ -103,11 +103,10 @@ class JudgedSplit:
     """None where the data set is gone."""
 
 
-def judged_split(part: Judged, threshold: float | None, decided: bool, data: DataSet | None) -> JudgedSplit:
+def judged_split(part: Judged, cut: float, decided: bool, data: DataSet | None) -> JudgedSplit:
     """Raises UserError where `part` does not fit the rows of `data`."""
     if data and max(part.positions) >= len(data.rows):
         raise UserError(f"split '{part.split}' has rows that the data set has not")
-    cut = 0.5 if threshold is None else threshold
     labels, probabilities = part.labels, part.probabilities
     said = verdicts(probabilities, cut)
     finite = [place for place, value in enumerate(probabilities) if math.isfinite(value)]

@@ -85,8 +85,7 @@ def _measured(
 
     try:
         judged = [
-            judged_split(part, outcome.threshold, number == 0, data)
-            for number, part in enumerate(outcome.judged)
+            judged_split(part, outcome.cut, number == 0, data) for number, part in enumerate(outcome.judged)
         ]
     except UserError as error:
         raise UserError(f"run '{run.name}' is damaged: {OUTCOME} cannot be read ({error})") from error

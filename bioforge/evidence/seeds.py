@@ -11,7 +11,8 @@ from typing import Any
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV
 from bioforge.errors import UserError
 from bioforge.evidence.facts import plain
-from bioforge.evidence.measured import Figure, figures, where
+from bioforge.evidence.measured import Figure, figures
+from bioforge.evidence.telling import where
 from bioforge.judging.metrics import verdicts
 from bioforge.models.catalog import Task
 from bioforge.paths import Home, check_name
@@ -131,8 +132,8 @@ def _collapse(history: Sequence[Event], outcome: Outcome | None) -> str:
     if not isinstance(ending, Finished) or outcome is None:
         return ""
     if outcome.judged:
-        judged, threshold = outcome.judged[0], 0.5 if outcome.threshold is None else outcome.threshold
-        said, at_half = (set(verdicts(judged.probabilities, cut)) for cut in (threshold, 0.5))
+        judged = outcome.judged[0]
+        said, at_half = (set(verdicts(judged.probabilities, cut)) for cut in (outcome.cut, 0.5))
         if len(set(judged.labels)) == 1:
             # One that calls these all the same may be right.
             return ""

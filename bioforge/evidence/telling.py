@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from bioforge.evidence.written import WrittenSplit
 
 _SPLITS = {
-    IN_DOMAIN_DEV: "in-domain dev split",
-    OUT_OF_DOMAIN_DEV: "out-of-domain dev split",
-    DEV: "dev split",
-    HELD_OUT: "held-out rows",
+    IN_DOMAIN_DEV: ("in-domain dev split", "in domain"),
+    OUT_OF_DOMAIN_DEV: ("out-of-domain dev split", "out of domain"),
+    DEV: ("dev split", "on the dev split"),
+    HELD_OUT: ("held-out rows", "on held-out rows"),
 }
 
 
 def split_name(split: str) -> str:
-    return _SPLITS.get(split, split)
+    return _SPLITS.get(split, (split, ""))[0]
+
+
+def where(split: str) -> str:
+    """A split at the end of a sentence."""
+    return _SPLITS.get(split, ("", f"on {split}"))[1]
 
 
 def is_over(facts: Facts) -> bool:

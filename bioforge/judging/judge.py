@@ -38,7 +38,7 @@ class Judge(ABC):
 
     @property
     def threshold(self) -> float:
-        return 0.5 if self.info.threshold is None else self.info.threshold
+        return self.info.cut
 
     @abstractmethod
     def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:

@@ -193,9 +193,8 @@ def _interval(measure: Measure) -> str:
 
 def _snippet(info: ModelInfo) -> str:
     if info.task == "cola":
-        threshold = 0.5 if info.threshold is None else info.threshold
         return _JUDGING.format(
-            place=PLACE, max_length=info.max_length, temperature=info.temperature, threshold=threshold
+            place=PLACE, max_length=info.max_length, temperature=info.temperature, threshold=info.cut
         )
     return _WRITING.format(
         place=PLACE, **{key: info.recipe.get(key, usual) for key, usual in _SAMPLING.items()}

@@ -79,6 +79,11 @@ class ModelInfo:
     command: str = ""
     """What asks for the same again; no path in it."""
 
+    @property
+    def cut(self) -> float:
+        """Judges: the threshold, or one half where none was chosen."""
+        return 0.5 if self.threshold is None else self.threshold
+
 
 def publish(
     home: Home, source: Path, info: ModelInfo, *, replace: bool = False, card: str | None = None

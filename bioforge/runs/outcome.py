@@ -55,6 +55,11 @@ class Outcome:
     judged: list[Judged] = field(default_factory=list)
     written: list[Written] = field(default_factory=list)
 
+    @property
+    def cut(self) -> float:
+        """Judges: the threshold, or one half where none was chosen."""
+        return 0.5 if self.threshold is None else self.threshold
+
 
 @dataclass(frozen=True)
 class Lengths:

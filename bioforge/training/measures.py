@@ -12,8 +12,7 @@ def measures_of(outcome: Outcome) -> list[Measure]:
     """Split by split; a judge's at its threshold."""
     found: list[Measure] = []
     for judged in outcome.judged:
-        assert outcome.threshold is not None
-        said = verdicts(judged.probabilities, outcome.threshold)
+        said = verdicts(judged.probabilities, outcome.cut)
         split, labels, rows = judged.split, judged.labels, len(judged.labels)
         found += [
             Measure(split, rows, "mcc", mcc(labels, said), mcc_interval(labels, said)),

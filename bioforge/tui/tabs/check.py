@@ -140,7 +140,7 @@ class CheckTab(Page):
         info = self._infos.get(self.query_one(ModelSelect).model or "")
         if info:
             slider = self.query_one(Slider)
-            slider.own = 0.5 if info.threshold is None else info.threshold
+            slider.own = info.cut
             slider.value = slider.own
         self._check()
 
