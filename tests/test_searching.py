@@ -115,6 +115,7 @@ class Workers:
         self.validations = validations
         self.pause = 0.03
         self.fail: Callable[[RunFolder], bool] = lambda run: False
+        self.dies: Callable[[RunFolder, int], bool] = lambda run, validation: False
         self.threads: list[threading.Thread] = []
         self.at_work = self.most = 0
         self.shares: list[int] = []
@@ -153,6 +154,8 @@ class Workers:
             time.sleep(self.pause)
             if any(word["request"] == "stop" for word in control.poll()):
                 write(Stopped(step=10 * (number - 1), reason="asked to stop"))
+                return
+            if self.dies(run, number):
                 return
             if self.fail(run):
                 write(Failed(step=10 * (number - 1), message="the disk is full"))
@@ -345,6 +348,26 @@ def test_failing_trials_end_the_search_when_nothing_else_comes(
     workers.fail = lambda run: run.info().model.endswith("-4")
     conduct(home, search, 6)
     assert Counter(trial.state for trial in Study(search).trials())["failed"] == 4
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_once(
+    home: Home, search: SearchFolder, workers: Workers
+) -> None:
+    killed: list[int] = []
+
+    def dies(run: RunFolder, validation: int) -> bool:
+        first = run.info().model.endswith("-0") and validation == 3 and not killed
+        if first:
+            killed.append(validation)
+        return first or run.info().model.endswith("-1")
+
+    workers.dies = dies
+    told = conduct(home, search, 3)
+    check_whole(home, search, 3)
+    one, two, _ = Study(search).trials()
+    assert killed and one.state == "finished" and one.reported == workers.validations
+    assert [news.what for news in told if news.trial == 0].count("goes on") == 1
+    assert two.state == "failed" and "ended without a word" in two.message
 
 
 def test_a_trial_stopped_by_hand_stays_stopped(home: Home, search: SearchFolder, workers: Workers) -> None:

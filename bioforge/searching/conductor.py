@@ -86,6 +86,8 @@ class Conductor:
         self._live: list[_Live] = []
         self._failures = 0
         self._trouble = ""
+        self._cut_off: set[int] = set()
+        """Trials whose worker died without a word, once."""
         search.mend_journal()
         self.study = Study(search)
         self.runs = runs_of(home, search)
@@ -221,6 +223,10 @@ class Conductor:
             self._tell(
                 News("given up", live.number, live.run.name, message=f"diverged at step {ending.step}")
             )
+        elif snapshot.state.status == "interrupted" and live.number not in self._cut_off:
+            # Killed from outside, or by a machine out of memory: from its checkpoint it may come through.
+            self._cut_off.add(live.number)
+            self._start(next(trial for trial in self.study.trials() if trial.number == live.number))
         else:
             message = (
                 ending.message if isinstance(ending, Failed) else "no validation gave its model a number"
