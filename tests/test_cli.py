@@ -72,7 +72,7 @@ def test_from_a_csv_to_texts(home: Home, tiny_gpt2: Path) -> None:
         "★ best",
     ):
         assert piece in trained.stdout, piece
-    assert "bioforge generate --model djs" in trained.stderr
+    assert "bioforge generate --model djs" in trained.stderr and "bioforge runs report " in trained.stderr
     one, again, other = (
         bioforge("generate", "Born in", "--seed", seed, "--max-new-tokens", "20") for seed in "112"
     )

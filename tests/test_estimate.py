@@ -215,10 +215,10 @@ def test_the_service_gives_the_same_answer_and_refuses_an_encoder_as_writer(
         "preset": "quick",
         "settings": ["epochs=3"],
     }
-    answer = TASKS["estimate"](context, **given)  # type: ignore[arg-type]
+    answer = TASKS["estimate"](context, **given)
     assert Estimate(**answer) == said(home, "bios", "djs", tiny_gpt2, "epochs=3")
     with pytest.raises(UserError, match="it can judge but not write"):
-        TASKS["estimate"](context, **{**given, "base": str(tiny_bert)})  # type: ignore[arg-type]
+        TASKS["estimate"](context, **{**given, "base": str(tiny_bert)})
 
 
 def test_the_machines_own_speed_is_a_sensible_number(

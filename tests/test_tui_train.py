@@ -39,7 +39,7 @@ from bioforge.tui.tabs.train import TrainTab
 from bioforge.tui.widgets.chart import Chart
 from bioforge.tui.widgets.new_run import NewRun
 from bioforge.tui.widgets.run_view import RunView
-from tests.app import Answer, dialog_open, fake_services, messages, running, settle, shown
+from tests.app import Answer, dialog_open, direct_services, fake_services, messages, running, settle, shown
 from tests.helpers import make_run
 from tests.test_tui_models import add_model
 
@@ -476,6 +476,27 @@ async def test_another_run_is_drawn_over_this_one_and_taken_away(
         await settle(pilot)
         assert [curve.label for curve in chart._curves] == ["training loss"]
         assert not view.has_overlay
+
+
+async def test_a_report_is_written_where_it_is_wanted(
+    home: Home, new: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    run = new(started(), *(step(at) for at in range(1, 9)), validation(8), FINISHED)
+    target = tmp_path / "mine.html"
+    target.write_text("old")
+    async with running(home, direct_services(home)) as (app, pilot):
+        await open_first(app, pilot)
+        await pilot.press("e")
+        await dialog_open(pilot)
+        assert app.screen.query_one(Input).value.endswith(f"{run.name}.html")
+        app.screen.query_one(Input).value = str(target)
+        await pilot.press("enter")
+        await dialog_open(pilot)
+        await pilot.press("y")
+        await settle(pilot)
+        assert any(str(target) in message for message in messages(app))
+    page = target.read_text(encoding="utf-8")
+    assert run.name in page and "perplexity" in page.lower() and "<svg" in page
 
 
 # A new run

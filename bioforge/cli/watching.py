@@ -52,6 +52,7 @@ def watch(run: RunFolder, *, as_json: bool, stop_on_interrupt: bool) -> int:
         if not as_json:
             _close(run)
             note(f"the model is '{last.model}'; use it: {_use(run, last.model)}")
+            note(f"the run on one page: bioforge runs report {run.name}")
         return ExitCode.OK
     note(f"stopped; go on with: bioforge runs resume {run.name}")
     return ExitCode.INTERRUPTED

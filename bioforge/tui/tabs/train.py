@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -19,6 +20,7 @@ from bioforge.runs.follow import RunLine
 from bioforge.runs.launch import launch
 from bioforge.tui.actions import Action
 from bioforge.tui.dialogs import Ask, Choice, Pick
+from bioforge.tui.saving import save_as
 from bioforge.tui.tabs.base import Page
 from bioforge.tui.widgets.new_run import NewRun
 from bioforge.tui.widgets.run_view import RunView, status_mark
@@ -44,6 +46,7 @@ class TrainTab(Page):
         Action("train", "sample", "p", "Sample now", "Have a sample written now, from a prompt of yours."),
         Action("train", "resume", "r", "Resume", "Go on with a training that was stopped or broke."),
         Action("train", "overlay", "o", "Overlay", "Draw the curves of another training over these."),
+        Action("train", "report", "e", "Report", "Write the run's report: an HTML page that opens offline."),
         Action(
             "train", "remove", "x,delete", "Remove", "Remove the run's folder after asking; its model stays."
         ),
@@ -197,6 +200,7 @@ class TrainTab(Page):
             "sample": status == "running" and line.task == "bios",
             "resume": status in ("stopped", "failed", "interrupted"),
             "overlay": self._open_widget is not None and len(self._lines) > 1,
+            "report": True,
             "remove": not line.state.at_work,
         }[name]
 
@@ -256,6 +260,19 @@ class TrainTab(Page):
     async def _overlay(self, view: RunView, name: str) -> None:
         other = await asyncio.to_thread(folder.find, self.home, name) if name else None
         await view.overlay(other)
+
+    def action_report(self) -> None:
+        if line := self._chosen:
+            self.start(self._report, line.run, group="report")
+
+    async def _report(self, run: RunFolder) -> None:
+        suggestion = str(Path.cwd() / f"{run.name}.html")
+        path = await save_as(self.bioforge, "Save the report as", suggestion, (".html",))
+        if not path:
+            return
+        self.bioforge.say("writing the report …")
+        await self.services.data.call("training.report", run=run.name, path=str(path))
+        self.bioforge.say(f"saved {path}; open it in a browser")
 
     def action_remove(self) -> None:
         self.start(self._ask_to_remove)
