@@ -18,7 +18,17 @@ def main() -> None:
         code = _run()
     except BrokenPipeError:
         code = ExitCode.UNREAD
-    sys.exit(code if _flush() else ExitCode.UNREAD)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # Python would try it once more while leaving.
+            os.dup2(_nowhere(), stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                code = ExitCode.UNREAD
+            elif code in (ExitCode.OK, ExitCode.FOUND):
+                code = _say(f"the output cannot be written: {error.strerror}", ExitCode.USAGE)
+    sys.exit(code)
 
 
 def _run() -> int:
@@ -51,18 +61,6 @@ def _run() -> int:
 
 def _nowhere() -> int:
     return os.open(os.devnull, os.O_WRONLY)
-
-
-def _flush() -> bool:
-    """Write out what is left, and whether somebody read it; if not, Python must not try it once more."""
-    read = True
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            read = False
-            os.dup2(_nowhere(), stream.fileno())
-    return read
 
 
 def _say(message: str, code: int) -> int:

@@ -369,25 +369,35 @@ def test_a_failed_run_says_why_and_exits_with_2(
 
 
 @pytest.mark.parametrize("command", ["models bases", "models bases --json", "--help", "paths 2>&1"])
-def test_a_reader_that_has_seen_enough_is_no_error(command: str) -> None:
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(command: str, buffered: str) -> None:
     """Of a reader that is gone before anything is written: the code of `cat` and `grep`, and no word."""
     result = subprocess.run(
         ["bash", "-c", f"set -o pipefail; (sleep 0.2; {sys.executable} -m bioforge {command}) | true"],
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": buffered},
     )
     assert result.returncode == 128 + signal.SIGPIPE and not result.stderr
 
 
-def test_output_that_is_closed_is_no_error() -> None:
-    result = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m bioforge paths >&-"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0 and not result.stderr
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_output_that_is_closed_is_no_error_and_one_that_is_full_is_a_line(buffered: str) -> None:
+    def run(output: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", f"{sys.executable} -m bioforge paths {output}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": buffered},
+        )
+
+    closed = run(">&-")
+    assert closed.returncode == 0 and not closed.stderr
+    if Path("/dev/full").exists():
+        full = run(">/dev/full")
+        assert full.returncode == 2 and len(full.stderr.splitlines()) == 1
 
 
 def test_a_broken_pipe_to_another_process_or_machine_is_an_error_not_an_end(cli: Cli) -> None:
