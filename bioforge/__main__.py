@@ -14,6 +14,10 @@ def main() -> None:
     # Started with its output closed (`>&-`): what is written goes nowhere.
     sys.stdout = sys.stdout or os.fdopen(_nowhere(), "w")
     sys.stderr = sys.stderr or os.fdopen(_nowhere(), "w")
+    for stream in (sys.stdout, sys.stderr):
+        # Files and pipes get UTF-8 whatever the system's code page; what a stream cannot say is spelt out.
+        encoding = None if stream.isatty() else "utf-8"
+        stream.reconfigure(encoding=encoding, errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = _run()
     except BrokenPipeError:
@@ -64,7 +68,9 @@ def _nowhere() -> int:
 
 
 def _say(message: str, code: int) -> int:
-    sys.stderr.write(f"bioforge: {message}\n")
+    from bioforge.reporting.text import safe
+
+    sys.stderr.write(f"bioforge: {safe(message)}\n")
     return code
 
 
@@ -74,7 +80,9 @@ def _noted(error: Exception) -> str:
     import traceback
 
     summary = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    with tempfile.NamedTemporaryFile("w", prefix="bioforge-", suffix=".log", delete=False) as stream:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="bioforge-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
+    ) as stream:
         traceback.print_exception(error, file=stream)
     return f"{summary} (details in {stream.name})"
 

@@ -7,22 +7,46 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.text import Text
+
+from bioforge.reporting.text import safe
 
 _PIPE_WIDTH = 160
 
 
+class _Harmless(RenderHook):
+    """Nothing that is printed drives the terminal, whoever wrote it."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Cleaned(renderable) for renderable in renderables]
+
+
+@dataclass
+class _Cleaned:
+    renderable: ConsoleRenderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.renderable, options):
+            yield segment if segment.control else Segment(safe(segment.text), segment.style)
+
+
 def stdout() -> Console:
-    return Console(
-        width=None if sys.stdout.isatty() else _PIPE_WIDTH, markup=False, highlight=False, emoji=False
-    )
+    return _console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def stderr() -> Console:
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _console(stderr=True)
+
+
+def _console(**ways: Any) -> Console:
+    console = Console(markup=False, highlight=False, emoji=False, **ways)
+    console.push_render_hook(_Harmless())
+    return console
 
 
 def show(*items: RenderableType) -> None:
@@ -64,6 +88,14 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def show_json_line(value: Any) -> None:
+    """One of JSON Lines, read as soon as it is written; nan and infinities are null."""
+    from bioforge.evidence.facts import plain
+
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
 
 
 def confirm_or_refuse(question: str, yes: bool) -> bool:

@@ -34,6 +34,7 @@ _RESUMABLE = ("failed", "interrupted", "stopped")
 @app.command("list", epilog="Example: bioforge runs list")
 def list_runs(as_json: JsonFlag = False) -> None:
     """List all runs with their state."""
+    from bioforge.evidence.facts import plain
     from bioforge.paths import home
     from bioforge.reporting.tables import plain_table
     from bioforge.reporting.text import duration, metric
@@ -43,7 +44,12 @@ def list_runs(as_json: JsonFlag = False) -> None:
     states = [run.state() for run in runs]
     if as_json:
         show_json(
-            [{**asdict(run.info()), "state": asdict(state)} for run, state in zip(runs, states, strict=True)]
+            plain(
+                [
+                    {**asdict(run.info()), "state": asdict(state)}
+                    for run, state in zip(runs, states, strict=True)
+                ]
+            )
         )
         return
     if not runs:
@@ -57,7 +63,14 @@ def list_runs(as_json: JsonFlag = False) -> None:
         status = Text(state.status, style=_STYLES.get(state.status, ""))
         table.add_row(run.name, status, steps, run.data()["name"], run.base().name, figures, left)
     show(table)
-    halted = next((run for run, state in zip(runs, states, strict=True) if state.status in _RESUMABLE), None)
+    halted = next(
+        (
+            run
+            for run, state in zip(runs, states, strict=True)
+            if state.status in _RESUMABLE and not run.info().is_trial
+        ),
+        None,
+    )
     if halted:
         note(f"go on with one that halted: bioforge runs resume {halted.name}")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bioforge.cli.console import confirm_or_refuse, note, show, show_json, show_prose, stdout
+from bioforge.cli.console import confirm_or_refuse, note, show, show_json, show_json_line, show_prose, stdout
 from bioforge.cli.options import JsonFlag, SeedOption, YesFlag
 from bioforge.errors import ExitCode
 
@@ -160,7 +158,7 @@ def _search(
     result = result_of(home(), search)
     _write_page(result, html)
     if as_json:
-        _write({"event": "search", **result.as_json()})
+        show_json_line({"event": "search", **result.as_json()})
     else:
         _show(result)
     if not is_done:
@@ -212,15 +210,7 @@ class _Lines:
 
 
 def _tell_json(news: News) -> None:
-    _write({"event": "trial", **asdict(news)})
-
-
-def _write(value: dict[str, object]) -> None:
-    from bioforge.evidence.facts import plain
-
-    value = plain(value)
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    show_json_line({"event": "trial", **asdict(news)})
 
 
 def _write_page(result: Result, html: Path | None) -> None:

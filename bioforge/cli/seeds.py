@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from bioforge.cli.console import note, show, show_json, show_prose
+from bioforge.cli.console import note, show, show_json, show_json_line, show_prose
 from bioforge.cli.options import JsonFlag
 from bioforge.cli.watching import watch
 from bioforge.errors import ExitCode, FaultError, UserError
@@ -77,7 +76,7 @@ def train_seeds(
                 continue
             run = turn.begin(home(), group)
             if as_json:
-                _write_line({"event": "run", "run": run.name, "group": group, "seed": turn.seed})
+                show_json_line({"event": "run", "run": run.name, "group": group, "seed": turn.seed})
             note(f"seed {turn.seed}, {number} of {count}: run {run.name}")
             if not run.is_active():
                 launch(run, processes)
@@ -92,7 +91,7 @@ def train_seeds(
                 raise typer.Exit(code)
     report = seed_report(home(), group)
     if as_json:
-        _write_line({"event": "seeds", **report.as_json()})
+        show_json_line({"event": "seeds", **report.as_json()})
     else:
         _show(report)
     if failed:
@@ -102,11 +101,6 @@ def train_seeds(
 
 def _this_command() -> str:
     return shlex.join(["bioforge", *sys.argv[1:]])
-
-
-def _write_line(value: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
 
 
 def _show(report: SeedReport) -> None:

@@ -377,7 +377,7 @@ def _mark_not_finite(axes: Axes, palette: Palette, curve: Curve) -> None:
 def _by_step(axes: Axes) -> None:
     axes.set_xlabel("step")
     low, high = axes.dataLim.intervalx
-    if high - low < 1:
+    if math.isfinite(high - low) and high - low < 1:
         axes.set_xlim(low - 1, low + 1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.xaxis.set_major_formatter(FuncFormatter(_whole))

@@ -22,6 +22,11 @@ class Figure:
     high: float
 
     @property
+    def has_interval(self) -> bool:
+        """Whether the examples are enough for one."""
+        return self.examples >= FEWEST and self.high > self.low
+
+    @property
     def interval(self) -> str:
         """For a table; a dash where the examples are too few for one."""
         return f"{self.low:.3f} to {self.high:.3f}" if self.examples >= FEWEST else "–"

@@ -10,7 +10,7 @@ from typing import Any
 from bioforge import __version__
 from bioforge.errors import UserError
 from bioforge.files import write_text
-from bioforge.reporting.text import duration, safe
+from bioforge.reporting.text import safe
 
 _MARK = "bioforge page"
 _HEAD = 4096
@@ -47,7 +47,6 @@ def render(package: str, template: str, *, mark: str = _MARK, **values: Any) -> 
     )
     environment.filters |= {
         "count": "{:,}".format,
-        "duration": duration,
         "line": line,
         "shown": shown,
         "svg": lambda picture: Markup(svg_of(picture)),

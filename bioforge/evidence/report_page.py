@@ -139,7 +139,9 @@ def _data(report: Report) -> list[tuple[str, str]]:
     found.append(("Imported from", line(facts.data.get("file", "–"))))
     if facts.started:
         started = facts.started
-        found.append(("Rows learnt from", f"{started.train_rows:,}"))
+        found.append(("Rows learnt from", f"{started.train_rows - started.made_up:,}"))
+        if started.made_up:
+            found.append(("Corruptions of them", f"{started.made_up:,}"))
         found.append(("Rows validated on", f"{started.validation_rows:,}"))
         found.append(("Cut at the limit", f"{started.truncated:,} rows, at {started.max_length:,} tokens"))
     if here:

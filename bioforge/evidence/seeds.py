@@ -171,7 +171,7 @@ def _is_number(figure: Figure) -> bool:
 
 def _spread(split: str, metric: str, of_runs: Sequence[Figure]) -> Spread:
     values = [figure.value for figure in of_runs]
-    widths = [figure.high - figure.low for figure in of_runs if figure.high > figure.low]
+    widths = [figure.high - figure.low for figure in of_runs if figure.has_interval]
     return Spread(
         split=split,
         metric=metric,

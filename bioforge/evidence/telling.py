@@ -59,9 +59,9 @@ def state_sentence(facts: Facts) -> str:
 
 
 def trend_sentence(trend: Trend | None, over: bool) -> str:
-    """Whether and where the run overfits."""
+    """Whether and where a run that was validated overfits."""
     if trend is None:
-        return "It was not validated, so nothing tells whether it overfits."
+        return "No validation gave a number, so nothing tells whether it overfits."
     end = "to the end" if over else "to the latest validation"
     lowest, rise = metric("loss", trend.lowest), metric("loss", trend.rise)
     if trend.overfits and trend.lowest_step == 0:

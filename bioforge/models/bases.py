@@ -16,6 +16,7 @@ from bioforge.models.catalog import (
     CATALOG,
     DEFAULT_BASE,
     OFFLINE_BASE,
+    Base,
     Family,
     HubSource,
     Task,
@@ -38,6 +39,16 @@ class LocalBase:
     folder: Path
     source: str
     revision: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of the user's, whatever that is called."""
+        return self.source.startswith("folder:")
+
+    @property
+    def known(self) -> Base | None:
+        """The catalog's entry; None for a folder that only has the name of one."""
+        return None if self.is_folder else find(self.name)
 
 
 def folder_of(home: Home, name: str) -> Path | None:

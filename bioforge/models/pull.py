@@ -195,7 +195,9 @@ def _wheel_url(wheel: Wheel) -> str:
         "--no-deps",
     ]
     command += ["--only-binary", ":all:", "--disable-pip-version-check", "--report", "-", requirement]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    # What lies where the user stands is not pip's to import.
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode != 0:
         said = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
         reason = said[0].removeprefix("ERROR: ") if said else "pip gave no reason"

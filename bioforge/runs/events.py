@@ -49,6 +49,8 @@ class Started(Event):
     versions: dict[str, str]
     trained: int = 0
     """Parameters that learn."""
+    made_up: int = 0
+    """Of the training rows: corruptions of the others."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from filelock import FileLock, Timeout
 
@@ -45,6 +45,10 @@ _ANIMALS = (
     "seal tern urchin vole wren yak zebra"
 )
 _EDGE = 1 << 16
+_FAR = 1 << 24
+"""Bytes in which the latest validation is looked for; so many steps without one are told as none."""
+_BLOCK = 1 << 20
+_VALIDATION, _STARTED = (f'{{"event": "{kind.kind}"'.encode() for kind in (Validation, Started))
 """Bytes read from either end of an events file: enough for any first and last events."""
 
 
@@ -254,11 +258,12 @@ def _is_process(pid: int, created: float) -> bool:
 
 
 def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, Event | None]:
-    """The latest start, step, validation and ending that hold, from the two ends of the file only."""
+    """The latest start, step, validation and ending that hold, from as little of the file as will do."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
             head = stream.read(_EDGE)
+            middle, is_all = _from_validation(stream, _EDGE, size - _EDGE)
             stream.seek(max(0, size - _EDGE))
             tail = stream.read()
     except FileNotFoundError:
@@ -267,8 +272,12 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
     latest: Step | None = None
     validated: Validation | None = None
     ending: Event | None = None
-    for chunk in (head,) if size <= _EDGE else (head, tail):
+    for chunk in (head,) if size <= _EDGE else (head, middle, tail):
+        if chunk is middle and not is_all:
+            validated = None
         for line in chunk.split(b"\n"):
+            if chunk is middle and not line.startswith((_VALIDATION, _STARTED)):
+                continue
             try:
                 event = decode(line.decode("utf-8"))
             except ValueError:
@@ -285,6 +294,20 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
             elif isinstance(event, Finished | Stopped | Failed):
                 ending = event
     return started, latest, validated, ending
+
+
+def _from_validation(stream: BinaryIO, low: int, high: int) -> tuple[bytes, bool]:
+    """What lies between these bytes from the last validation on, and whether all was looked through for one."""
+    found, least = b"", max(low, high - _FAR)
+    while high > least:
+        start = max(least, high - _BLOCK)
+        stream.seek(start)
+        found = stream.read(high - start) + found
+        at = found.rfind(_VALIDATION, 0, high - start + len(_VALIDATION))
+        if at >= 0:
+            return found[at:], True
+        high = start
+    return b"", least == low
 
 
 def create(

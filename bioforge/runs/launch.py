@@ -96,6 +96,8 @@ def _start(run: RunFolder, processes: Processes, at_once: int) -> subprocess.Pop
         "HF_HUB_OFFLINE": "1",
         "TQDM_DISABLE": "1",
         "PYTHONUNBUFFERED": "1",
+        # What lies where the user stands, a `random.py` of theirs, is not ours to import.
+        "PYTHONSAFEPATH": "1",
     }
     detached: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":

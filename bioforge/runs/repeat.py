@@ -6,7 +6,6 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
-from bioforge.models import catalog
 from bioforge.models.bases import LocalBase
 from bioforge.runs import recipe as recipes
 from bioforge.runs.folder import RunFolder, RunInfo
@@ -16,8 +15,7 @@ from bioforge.runs.recipe import Recipe
 
 def changes(recipe: Recipe, base: LocalBase) -> dict[str, Any]:
     """Fields in which `recipe` differs from its preset for that base, with what the preset has."""
-    # The catalog's own, and not a folder of the same name.
-    known = None if _is_folder(base) else catalog.find(base.name)
+    known = base.known
     wish = dict(known.learning_rates).get(recipe.task) if known else None
     usual = recipes.preset(recipe.task, recipe.preset, wish)
     return {
@@ -46,7 +44,7 @@ def command(
     A base in a folder goes by its path; for a reader `elsewhere`, whose business that is not, by its name.
     """
     where = base.name
-    if _is_folder(base):
+    if base.is_folder:
         where = f"PATH/TO/{base.name}" if elsewhere else str(base.folder)
     words = ["bioforge", "train", recipe.task, data, "--base", where, "--preset", recipe.preset]
     words += ["--seed", str(recipe.seed)]
@@ -63,10 +61,6 @@ def command(
         if number > 1:
             words += [option, str(number)]
     return shlex.join(words)
-
-
-def _is_folder(base: LocalBase) -> bool:
-    return base.source.startswith("folder:")
 
 
 def _as_typed(value: Any) -> str:

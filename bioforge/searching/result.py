@@ -66,8 +66,8 @@ class Result:
             said.append("No trial learnt anything: an MCC of 0 is what calling everything the same has.")
         unseen = [figure for figure in self.figures if figure.split == OUT_OF_DOMAIN_DEV]
         said += [
-            f"Out of domain, which decided nothing: {item.metric} {item.value:.3f} (95 %: {item.low:.3f} to "
-            f"{item.high:.3f}) on {item.examples:,} sentences."
+            f"Out of domain, which decided nothing: {item.metric} {item.value:.3f} (95 %: {item.interval}) "
+            f"on {item.examples:,} sentences."
             for item in unseen
         ]
         return said

@@ -44,7 +44,7 @@ class Study:
         """Raises UserError where the journal is damaged."""
         import optuna
         from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
+        from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         asked = folder.asked()
@@ -52,7 +52,9 @@ class Study:
         self._seed = 0 if asked.seed is None else asked.seed
         pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, _WARM_UP)
         try:
-            storage = JournalStorage(JournalFileBackend(str(folder.journal)))
+            # The usual lock is a symbolic link, which Windows keeps for administrators.
+            lock = JournalFileOpenLock(str(folder.journal))
+            storage = JournalStorage(JournalFileBackend(str(folder.journal), lock_obj=lock))
             # Who only looks writes nothing: after a line that was cut off, it would make both unreadable.
             known = asked.name in optuna.get_all_study_names(storage)
             make = optuna.load_study if known else partial(optuna.create_study, direction="maximize")

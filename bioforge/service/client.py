@@ -24,6 +24,8 @@ _Waiting = dict[int, tuple[asyncio.Future[Any], Progress | None]]
 _LONGEST_REPLY = 1 << 26
 _BESIDE_A_TRAINING = {"OMP_WAIT_POLICY": "passive"}
 """Threads that wait give way: two programs whose threads spin slow each other sixfold (docs/results.md)."""
+_NOTHING_OF_THE_USERS = {"PYTHONSAFEPATH": "1"}
+"""No module is imported from the folder the user stands in."""
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -86,7 +88,7 @@ class Service:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    env={**_BESIDE_A_TRAINING, **os.environ, **self._environment},
+                    env={**_BESIDE_A_TRAINING, **os.environ, **_NOTHING_OF_THE_USERS, **self._environment},
                     # Ctrl-C in the terminal is the app's business.
                     start_new_session=os.name != "nt",
                     limit=_LONGEST_REPLY,

@@ -7,7 +7,6 @@ import torch
 from bioforge.generation.writer import decode
 from bioforge.judging.metrics import at_temperature, calibrate, calibration_error
 from bioforge.models import store
-from bioforge.models.catalog import find
 from bioforge.models.loading import load_model
 from bioforge.models.parameters import parameters_of
 from bioforge.models.store import ModelInfo
@@ -47,7 +46,7 @@ def publish(job: Job, progress: Progress, device: torch.device) -> ModelInfo:
     outcome = _outcome(job, [found for _, found in measured], threshold, temperature)
     keep_outcome(job.run, outcome)
     data = job.run.data()
-    base = find(job.base.name)
+    base = job.base.known
     name = asked.model if asked.replace else store.free_name(home, asked.model)
     info = ModelInfo(
         name=name,

@@ -209,6 +209,7 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
             step=progress.step,
             versions=versions(),
             trained=sum(parameter.numel() for parameter in trained(job.model).values()),
+            made_up=len(job.train.examples) - job.learnt_from,
         )
     )
     with trackers:
