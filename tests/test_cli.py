@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from rich.text import Text
 
+from bioforge.cli.console import note, show
 from bioforge.data.store import DataInfo
 from bioforge.paths import Home, assets
+from bioforge.reporting.tables import plain_table
 from bioforge.runs import folder
 from bioforge.runs.events import EventReader, Step
 from tests.helpers import bioforge, everything_in, make_run, work
@@ -157,8 +160,12 @@ def test_listings_say_what_is_there_and_what_to_do_next(
     assert list(home.models.iterdir()) == list(home.runs.iterdir()) == []
 
 
-def test_ctrl_c_saves_and_resume_goes_on(home: Home, sentences: DataInfo, tiny_bert: Path, cli: Cli) -> None:
-    command = [sys.executable, "-m", "bioforge", "train", "cola", "sentences", "--base", str(tiny_bert)]
+def test_ctrl_c_saves_and_resume_goes_on(
+    home: Home, sentences: DataInfo, tiny_bert: Path, cli: Cli, tmp_path: Path
+) -> None:
+    """In a folder with a module of the user's, called like one of Python's own."""
+    (tmp_path / "random.py").write_text("raise SystemExit('not ours to import')")
+    command = [sys.executable, "-P", "-m", "bioforge", "train", "cola", "sentences", "--base", str(tiny_bert)]
     command += [
         "--preset",
         "quick",
@@ -170,7 +177,12 @@ def test_ctrl_c_saves_and_resume_goes_on(home: Home, sentences: DataInfo, tiny_b
         "validate_every=1000",
     ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=tmp_path,
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -398,6 +410,35 @@ def test_output_that_is_closed_is_no_error_and_one_that_is_full_is_a_line(buffer
     if Path("/dev/full").exists():
         full = run(">/dev/full")
         assert full.returncode == 2 and len(full.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_output_is_utf_8_whatever_the_code_page(djs: DataInfo, encoding: str) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "bioforge", "data", "show", "djs"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert result.returncode == 0, result.stderr
+    assert "█" in result.stdout.decode("utf-8")
+
+
+def test_nothing_printed_drives_the_terminal(cli: Cli, tmp_path: Path) -> None:
+    hostile = tmp_path / "\x1b]0;title\x07\x1b[2J.csv"
+    hostile.write_text("no such column\n")
+    result = cli("data", "import", "bios", hostile, "--column", "bio\x1b[31m")
+    assert result.code == 2 and "\x1b" not in result.out + result.err and "]0;title" in result.err
+
+
+def test_tables_notes_and_results_are_harmless_whoever_wrote_them(capsys: pytest.CaptureFixture[str]) -> None:
+    table = plain_table("run")
+    table.add_row("a\x1b[2Jb")
+    show(table, "c\x1b]0;title", Text("d\x9b"))
+    note("e\x1b[31m\nf\tg")
+    printed = capsys.readouterr()
+    assert not set(printed.out + printed.err) & {"\x1b", "\x9b"}
+    assert "a�[2Jb" in printed.out and "c�]0;title" in printed.out and printed.err.startswith("e�[31m\nf")
 
 
 def test_a_broken_pipe_to_another_process_or_machine_is_an_error_not_an_end(cli: Cli) -> None:

@@ -16,15 +16,17 @@ from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.evidence.facts import POINTS, facts_of, smoothed, trend
 from bioforge.evidence.report import as_json, report_of
+from bioforge.evidence.report_page import page_of
 from bioforge.evidence.telling import not_finite_sentences, state_sentence, trend_sentence
 from bioforge.models.bases import LocalBase
 from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
-from bioforge.runs.events import Failed, Preparing, Stopped, Warning
+from bioforge.runs.events import EventWriter, Failed, Preparing, Stopped, Warning
 from bioforge.runs.launch import Processes
 from bioforge.runs.repeat import changes, command
 from bioforge.runs.start import build_recipe
 from tests.evidence import finished, sample, say_many_steps, started, step, told_run, validation
+from tests.helpers import bioforge
 
 
 def test_curves_hold_what_the_run_said(home: Home, sentences: DataInfo) -> None:
@@ -57,6 +59,39 @@ def test_two_hundred_thousand_events_become_a_bounded_record(home: Home, sentenc
         assert 100 < len(curve.points) <= POINTS
     assert np.mean([loss for _, loss in facts.loss.points[:-1]]) == pytest.approx(3.0, abs=0.01)
     assert len(json.dumps(as_json(report))) < 100_000
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 1_000), (1_000, 1_000), (20_000, 1_000), (10, 80_000)])
+def test_the_latest_validation_is_told_however_many_steps_ago_it_was(
+    home: Home, sentences: DataInfo, before: int, after: int
+) -> None:
+    run = told_run(home, sentences, "cola", [started(100_000), validation(0, 4.5)])
+    say_many_steps(run, before, lambda _: 1.0)
+    writer = EventWriter(run.events)
+    writer(validation(before, 1.25))
+    writer.close()
+    say_many_steps(run, after, lambda _: 1.0)
+    # Too far back to look at twice a second is told as none, not as an older one.
+    expected = 1.25 if after < 50_000 else None
+    assert run.state().metrics.get("loss") == expected
+
+
+def test_a_run_whose_base_gives_no_number_has_a_report(home: Home, sentences: DataInfo) -> None:
+    run = told_run(
+        home, sentences, "cola",
+        [started(10), validation(0, math.nan), Failed(1, "loss is nan", diverged=True)],
+    )  # fmt: skip
+    assert "<svg" in page_of(report_of(run)) or "no curves" in page_of(report_of(run))
+    assert "No validation gave a number" in page_of(report_of(run))
+    listed = bioforge("runs", "list", "--json")
+    assert json.loads(listed.stdout, parse_constant=pytest.fail)[0]["state"]["metrics"]["loss"] is None
+
+
+def test_a_run_without_checkpoints_is_not_said_to_go_on(home: Home, sentences: DataInfo) -> None:
+    run = told_run(home, sentences, "cola", [started(10), step(1), Stopped(1, "asked to stop")])
+    assert "its checkpoints are gone" in state_sentence(facts_of(run))
+    run.checkpoints.mkdir()
+    assert "it can go on from there" in state_sentence(facts_of(run))
 
 
 def test_memory_does_not_grow_with_the_events(home: Home, sentences: DataInfo) -> None:

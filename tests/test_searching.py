@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from bioforge.searching.result import result_of
 from bioforge.searching.space import Dimension, parse_over
 from bioforge.searching.start import prepare
 from bioforge.searching.study import Study
+from bioforge.settings import change_settings, load_settings
 from tests.helpers import bioforge
 from tests.test_comparison import judged
 from tests.test_events import started, step
@@ -262,6 +264,28 @@ def test_a_finished_search_goes_on_with_more_trials(
     assert len({tuple(item.items()) for item in settings}) == 6  # a new start draws nothing again
 
 
+def test_the_model_found_before_stays_until_a_better_one_takes_its_name(
+    home: Home, search: SearchFolder, workers: Workers
+) -> None:
+    conduct(home, search, 3)
+    change_settings(home, judge="best")
+    shutil.copytree(home.models / "best", home.models / "production")
+    there = []
+
+    def tell(news: News) -> None:
+        if news.what == "finished":
+            there.append((home.models / "best").is_dir())
+
+    before = store.info(home, "best").run
+    best = quality(RunFolder(home.runs / before))
+    conduct(home, search, 14, tell=tell)
+    assert there and all(there)
+    assert {model.name for model in store.listing(home)[0]} == {"best", "production"}
+    assert quality(RunFolder(home.runs / store.info(home, "best").run)) > best
+    assert store.info(home, "production").run == before
+    assert load_settings(home).judge == "best"
+
+
 def test_several_trials_are_at_work_at_once(home: Home, search: SearchFolder, workers: Workers) -> None:
     conduct(home, search, 6, jobs=3)
     check_whole(home, search, 6)
@@ -348,6 +372,10 @@ def test_failing_trials_end_the_search_when_nothing_else_comes(
     workers.fail = lambda run: run.info().model.endswith("-4")
     conduct(home, search, 6)
     assert Counter(trial.state for trial in Study(search).trials())["failed"] == 4
+    workers.fail = lambda run: True
+    with pytest.raises(UserError, match="3 trials failed one after another: the disk is full"):
+        conduct(home, search, 20)
+    assert len(Study(search).trials()) == 9, "the rest would have failed just so"
 
 
 def test_a_trial_whose_worker_is_killed_goes_on_once(

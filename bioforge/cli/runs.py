@@ -183,6 +183,11 @@ def resume(
     chosen = folder.find(home(), run)
     if chosen.state().status == "finished":
         raise UserError(f"run '{chosen.name}' is finished; there is nothing to go on with")
+    if chosen.info().is_trial and chosen.said() and not chosen.checkpoints.is_dir():
+        raise UserError(
+            f"run '{chosen.name}' is a trial that its search gave up, and its checkpoints are gone; "
+            f"its report has the command that trains its recipe anew: bioforge runs report {chosen.name}"
+        )
     before = processes_of(chosen)
     launch(chosen, changed(before, per_host=processes, hosts=1) if processes else before)
     note(f"run {chosen.name} goes on")

@@ -116,13 +116,17 @@ def show_search(
 def remove_search(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the search.")], yes: YesFlag = False
 ) -> None:
-    """Remove a search with the runs of all its trials; the model it found stays."""
+    """Remove a search with the runs of all its trials; the model it ended with stays."""
     from bioforge.paths import home
-    from bioforge.searching.conductor import remove
+    from bioforge.searching.conductor import remove, trial_models
     from bioforge.searching.folder import find_search
 
     search = find_search(home(), name)
-    if confirm_or_refuse(f"Remove search '{name}' and the runs of its trials?", yes):
+    best_so_far = ", ".join(trial_models(home(), search).values())
+    question = f"Remove search '{name}' and the runs of its trials" + (
+        f", with {best_so_far}?" if best_so_far else "?"
+    )
+    if confirm_or_refuse(question, yes):
         remove(home(), search)
         note(f"removed {name}")
 

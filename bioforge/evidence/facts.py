@@ -116,6 +116,8 @@ class Facts:
     """The latest ones."""
     warned: int
     """Warnings in all."""
+    can_go_on: bool
+    """Whether a checkpoint is left."""
     ending: Finished | Stopped | Failed | None
     """The last word, where the run is over and said one."""
 
@@ -284,6 +286,7 @@ def facts_of(run: RunFolder) -> Facts:
         samples=said.samples.samples(),
         warnings=said.warnings,
         warned=said.warned,
+        can_go_on=run.checkpoints.is_dir(),
         ending=ending,
     )
 

@@ -48,11 +48,13 @@ def state_sentence(facts: Facts) -> str:
             f"The model is called '{facts.ending.model}'."
         )
     if state.status == "stopped":
-        return f"Stopped {where} ({state.message}); it can go on from there."
+        again = "it can go on from there" if facts.can_go_on else "its checkpoints are gone"
+        return f"Stopped {where} ({state.message}); {again}."
     if state.status == "failed":
         return f"Failed {where}: {state.message}"
     if state.status == "interrupted":
-        return f"Interrupted {where}: the worker ended without a word. It can go on from its last checkpoint."
+        again = "It can go on from its last checkpoint" if facts.can_go_on else "It left no checkpoint"
+        return f"Interrupted {where}: the worker ended without a word. {again}."
     if state.status == "running":
         return f"Still running, {where}; about {duration(state.eta_seconds)} (h:mm:ss) left. This is how it stood."
     return "Starting: there is nothing to see of it yet."

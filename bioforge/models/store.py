@@ -223,16 +223,16 @@ def remove(home: Home, name: str) -> None:
     remove_folder(target)
 
 
-def rename(home: Home, name: str, wanted: str) -> Path:
-    """Give a model another name; a default stays one.
+def rename(home: Home, name: str, wanted: str, *, replace: bool = False) -> Path:
+    """Give a model another name; a default stays one, and so does the one it replaces.
 
-    Raises UserError where `wanted` is taken or cannot be a name.
+    Raises UserError where `wanted` cannot be a name, or is taken and `replace` is false.
     """
     source = folder(home, name)
     if wanted == name:
         return source
     settings = load_settings(home)
-    target = publish(home, source, replace_info(read_info(source), name=wanted))
+    target = publish(home, source, replace_info(read_info(source), name=wanted), replace=replace)
     for role in ("writer", "judge"):
         if getattr(settings, role) == name:
             change_settings(home, **{role: wanted})

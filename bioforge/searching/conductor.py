@@ -28,7 +28,7 @@ from bioforge.searching.study import Study, Trial
 
 _POLL_S = 0.3
 _MOST_FAILURES = 3
-"""In a row, without one trial that ran to its end: something else is wrong than their recipes."""
+"""In a row, with one message or before any trial ran to its end: something else is wrong than their recipes."""
 
 What = Literal["begins", "goes on", "validation", "given up", "finished", "failed", "halted"]
 
@@ -84,7 +84,8 @@ class Conductor:
         self._jobs = jobs
         self._tell = tell
         self._live: list[_Live] = []
-        self._failures = 0
+        self._failures: list[str] = []
+        """Messages of the latest trials, as far as they failed."""
         self._trouble = ""
         self._cut_off: set[int] = set()
         """Trials whose worker died without a word, once."""
@@ -195,6 +196,7 @@ class Conductor:
             if poor and snapshot.state.at_work:
                 # The journal first: a run that stops for no reason would be gone on with.
                 live.is_over = True
+                self._failures.clear()
                 self.study.give_up(live.number)
                 control.send(live.run.control, "stop")
                 self._tell(
@@ -207,7 +209,7 @@ class Conductor:
         value = final_score(snapshot.validations, live.run.recipe().keep)
         if isinstance(ending, Finished) and value is not None:
             self.study.finish(live.number, value)
-            self._failures = 0
+            self._failures.clear()
             _tidy(live.run)
             self._keep_only_the_best()
             self._tell(News("finished", live.number, live.run.name, value=value))
@@ -218,6 +220,7 @@ class Conductor:
             _tidy(live.run)
             self._tell(News("given up", live.number, live.run.name, message="stopped by hand"))
         elif isinstance(ending, Failed) and ending.diverged:
+            self._failures.clear()
             self.study.give_up(live.number, f"diverged at step {ending.step}")
             _tidy(live.run)
             self._tell(
@@ -236,8 +239,9 @@ class Conductor:
 
     def _fail(self, number: int, message: str) -> None:
         self.study.fail(number, message)
-        self._failures += 1
-        if self._failures == _MOST_FAILURES and self.study.best() is None:
+        self._failures.append(message)
+        latest = self._failures[-_MOST_FAILURES:]
+        if len(latest) == _MOST_FAILURES and (len(set(latest)) == 1 or self.study.best() is None):
             self._trouble = message
         run = self.runs.get(number)
         self._tell(News("failed", number, run.name if run else "", message=message))
@@ -256,22 +260,25 @@ class Conductor:
         self._keep_only_the_best()
 
     def _keep_only_the_best(self) -> None:
+        """The model that the search found before stays under its name until there is a better one to take it."""
         best = self.study.best()
-        over = {
-            run.name: trial.number
-            for trial in self.study.trials()
-            if trial.state != "running" and (run := self.runs.get(trial.number))
-        }
-        for model in store.listing(self._home)[0]:
-            if model.run in over and (best is None or over[model.run] != best.number):
-                store.remove(self._home, model.name)
+        at_work = {trial.number for trial in self.study.trials() if trial.state == "running"}
+        for number, name in trial_models(self._home, self._search).items():
+            if number not in at_work and (best is None or number != best.number):
+                store.remove(self._home, name)
 
     def _name_the_best(self) -> None:
         best = self.study.best()
-        run = self.runs.get(best.number) if best else None
-        model = store.made_by(self._home, run.name) if run else None
-        if model:
-            store.rename(self._home, model.name, self._asked.name)
+        name = trial_models(self._home, self._search).get(best.number) if best else None
+        if name:
+            store.rename(self._home, name, self._asked.name, replace=self._found_before())
+
+    def _found_before(self) -> bool:
+        """Whether the model that is called as the search is comes from one of its trials."""
+        if not (self._home.models / self._asked.name).exists():
+            return False
+        made_by = store.info(self._home, self._asked.name).run
+        return made_by in {run.name for run in self.runs.values()}
 
 
 def runs_of(home: Home, search: SearchFolder) -> dict[int, RunFolder]:
@@ -281,8 +288,14 @@ def runs_of(home: Home, search: SearchFolder) -> dict[int, RunFolder]:
     return {int(info.model.removeprefix(prefix)): run for run, info in found if info.group == search.group}
 
 
+def trial_models(home: Home, search: SearchFolder) -> dict[int, str]:
+    """The models that are called after their trials still; one that was copied or renamed is its user's."""
+    names = ((number, model_of(search, number)) for number in runs_of(home, search))
+    return {number: name for number, name in names if (home.models / name).exists()}
+
+
 def remove(home: Home, search: SearchFolder) -> None:
-    """With the runs of its trials; a model called as it is stays.
+    """With the runs of its trials, and models that are called after those; one called as the search is stays.
 
     Raises UserError while it is conducted, or while one of its runs is at work.
     """
@@ -291,10 +304,8 @@ def remove(home: Home, search: SearchFolder) -> None:
         for run in runs:
             if run.is_active():
                 raise UserError(f"run '{run.name}' is running; stop it first: bioforge runs stop {run.name}")
-        names = {run.name for run in runs}
-        for model in store.listing(home)[0]:
-            if model.run in names and model.name != search.name:
-                store.remove(home, model.name)
+        for name in trial_models(home, search).values():
+            store.remove(home, name)
         for run in runs:
             folder.remove(run)
     remove_folder(search.path)
