@@ -61,7 +61,7 @@ STARTERS = (
         settings=(
             "teacher=starter-judge-large",
             "epochs=6",
-            "corruptions=12",
+            "corruptions=8",
             "learning_rate=2e-4",
             "freeze=embeddings",
         ),
