@@ -85,6 +85,14 @@ def test_a_repository_in_a_repository_is_read_too() -> None:
     assert names(".") == ["a.md", "inner/b.md"]
 
 
+def test_a_submodule_that_was_not_checked_out_holds_nothing() -> None:
+    git("init")
+    write({"a.md": "Some text."})
+    Path("sub").mkdir()
+    git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    assert names(".") == ["a.md"]
+
+
 def test_a_link_to_a_folder_is_no_repository_of_its_own() -> None:
     git("init")
     write({"a.md": "Some text.", "in/b.md": "Some text."})
@@ -155,10 +163,32 @@ def test_an_empty_file_is_passed_over_and_said(content: str) -> None:
 
 
 def test_in_a_folder_what_is_no_text_is_passed_over_and_said() -> None:
-    write({f"d/{name}": content for name, content in BAD.items()} | {"d/good.md": "This one is fine."})
+    bad = {f"d/{name}": content for name, content in BAD.items() if name != "long.txt"}
+    write({**bad, "d/good.md": "This one is fine."})
     result = check("d")
     assert result.code == ExitCode.OK and result.judge.asked == ["This one is fine."]
-    assert len([line for line in result.notes if line.startswith("skipped: d/")]) == len(BAD)
+    assert len([line for line in result.notes if line.startswith("skipped: d/")]) == len(bad)
+
+
+def test_in_a_folder_what_cannot_be_read_is_an_error_and_the_rest_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write({"d/closed.txt": "Some text.", "d/good.md": "This one is fine.", "d/long.txt": BAD["long.txt"]})
+    write({"d/large.md": "# One\n" * 20})
+    monkeypatch.setattr("bioforge.checking.inputs._LARGEST_MARKDOWN", 100)
+    whole = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "closed.txt":
+            raise PermissionError(13, "Permission denied")
+        return whole(path, *arguments, **options)
+
+    # The superuser may read everything.
+    monkeypatch.setattr(Path, "open", refuse)
+    for format in ("jsonl", "github"):
+        result = check("d", format=format)
+        assert result.code == ExitCode.USAGE and result.judge.asked == ["This one is fine."]
+        assert all(f"d/{name}" in result.out for name in ("closed.txt", "large.md", "long.txt"))
 
 
 def test_what_comes_before_a_line_that_is_too_long_is_still_checked() -> None:

@@ -13,7 +13,7 @@ from bioforge.checking.changes import touched
 from bioforge.checking.inputs import Problem, Source, sentences_of
 from bioforge.checking.marking import Mark, marks
 from bioforge.checking.sentence import Sentence
-from bioforge.errors import EmptyFileError, UserError
+from bioforge.errors import EmptyFileError, NoTextError, UserError
 from bioforge.judging.judge import Judge
 
 _FIRST, _MOST = 32, 1024
@@ -69,7 +69,8 @@ def to_check(
                     yield source, sentence
         except UserError as error:
             problem = Problem(source.name, str(error))
-            harmless = source.found or isinstance(error, EmptyFileError)
+            # What is no text was not meant to be checked; what could not be read may well have been.
+            harmless = isinstance(error, EmptyFileError) or (source.found and isinstance(error, NoTextError))
             (tally.skipped if harmless else tally.problems).append(problem)
 
 

@@ -178,6 +178,7 @@ def _listed_by_git(folder: Path) -> list[Path] | None:
         if path.is_file():
             found.append(path)
         # Another repository inside this one; a link to a folder leads to what is listed anyway, or out of here.
-        elif path.is_dir() and not path.is_symlink():
+        # A submodule that was not checked out lists its own folder.
+        elif path != folder and path.is_dir() and not path.is_symlink():
             found += _files_in(path)
     return found
