@@ -85,6 +85,14 @@ def test_a_repository_in_a_repository_is_read_too() -> None:
     assert names(".") == ["a.md", "inner/b.md"]
 
 
+def test_links_that_lead_nowhere_and_pipes_in_a_folder_are_no_files() -> None:
+    write({"d/a.md": "Some text."})
+    Path("d/round.md").symlink_to("round.md")
+    Path("d/gone.md").symlink_to("none.md")
+    os.mkfifo("d/pipe.md")
+    assert names("d") == ["d/a.md"]
+
+
 def test_a_submodule_that_was_not_checked_out_holds_nothing() -> None:
     git("init")
     write({"a.md": "Some text."})

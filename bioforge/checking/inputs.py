@@ -159,7 +159,8 @@ def _files_in(folder: Path) -> list[Path]:
 def _walked(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root, name) for name in files)
+        # Pipes would wait for a writer, and links may lead nowhere.
+        yield from (path for name in files if (path := Path(root, name)).is_file())
 
 
 def _listed_by_git(folder: Path) -> list[Path] | None:
