@@ -232,5 +232,15 @@ def test_comments_exempt_what_they_stand_above_beside_and_around() -> None:
 
 
 def test_a_comment_shown_in_code_exempts_nothing() -> None:
+    assert texts(of_markdown("Write `<!-- bioforge: ignore-start -->` before it.\n\nThis is read.")) == [
+        "Write X before it.",
+        "This is read.",
+    ]
+    both = (
+        "- Say\n  `code <!-- bioforge: ignore -->\n  more` and <!-- bioforge: ignore -->\n\nThis is read.\n"
+    )
+    assert texts(of_markdown(both + "`X` <!-- bioforge: ignore --> `<!-- bioforge: ignore-start -->`")) == [
+        "This is read."
+    ]
     text = "```\n<!-- bioforge: ignore-start -->\n```\n\nThis is read.\n"
     assert texts(of_markdown(text)) == ["This is read."]
