@@ -111,7 +111,7 @@ def _hide_code(lines: list[str], token: Token, first: int, columns: list[int]) -
             continue
         for row in range(_row(starts, columns, at), _row(starts, columns, end - 1) + 1):
             shift = columns[row] - starts[row]
-            begin, stop = max(at, starts[row]) + shift, min(end, starts[row + 1] - 1) + shift
+            begin, stop = max(at, starts[row], -shift) + shift, min(end, starts[row + 1] - 1) + shift
             line = lines[first + row]
             lines[first + row] = f"{line[:begin]}{_STAND_IN * (stop - begin)}{line[stop:]}"
 
@@ -121,8 +121,14 @@ def _columns(content: list[str], source: list[str], after: int) -> list[int]:
     found = []
     for line, whole in zip(content, source, strict=False):
         at = whole.find(line, after)
-        # What is not there word for word (an escaped bar in a cell) begins like its first word.
-        found.append(at if at >= 0 else max(after, whole.find(line[:1], after)))
+        if at < 0:
+            # The parser puts blanks for what is left of a tab that an item's indent took in part. They may be more
+            # than stand there, so that the line begins before its first character; blanks at a line's start are not read.
+            bare = line.lstrip()
+            at = whole.find(bare, after)
+            # What is not there word for word (an escaped bar in a cell) begins like its first word.
+            at = at - (len(line) - len(bare)) if at >= 0 else max(after, whole.find(line[:1], after))
+        found.append(at)
         after = 0
     return found
 
