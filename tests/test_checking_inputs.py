@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bioforge.checking.limits import FailOn
 from bioforge.checking.progress import Progress
 from bioforge.checking.session import Request, Session, Streams
 from bioforge.errors import ExitCode, UserError
-from tests.checking import FakeJudge, check
+from tests.checking import FakeJudge, check, fake_info
 
 
 @pytest.fixture(autouse=True)
@@ -264,6 +264,26 @@ def test_sentences_that_were_cut_are_said_a_few_times_and_then_counted() -> None
     write({"a.txt": "\n".join(["word " * 1100] * 9)})
     warnings = [line for line in check("a.txt", lines=True).notes if line.startswith("warning")]
     assert len(warnings) == 6 and "4 more sentences" in warnings[-1]
+
+
+def test_very_long_lines_are_judged_few_at_a_time_and_by_their_beginning() -> None:
+    asked: list[list[int]] = []
+
+    class Watched(FakeJudge):
+        def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+            asked.append([len(sentence) for sentence in sentences])
+            return [0.9] * len(sentences), [False] * len(sentences)
+
+    lines = ["word " * 20_000] * 40
+    assert [verdict.truncated for verdict in Watched().verdicts(lines)] == [True] * 40
+    most = 64 * fake_info().max_length
+    assert asked == [[most] * 10] * 4
+    asked.clear()
+    write({"a.txt": "\n".join(lines)})
+    streams = Streams(Console(file=io.StringIO()), list[str]().append, io.BytesIO)
+    session = Session(Request(["a.txt"], lines=True), streams, Watched())
+    session.run(session.expand())
+    assert max(map(len, asked)) == 11 and {length for some in asked for length in some} == {most}
 
 
 class ManyLines(io.RawIOBase):
