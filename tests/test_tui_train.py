@@ -550,6 +550,42 @@ async def test_the_form_offers_data_bases_and_presets_and_estimates_the_time(
         assert len(asked) == estimates
 
 
+async def test_a_preset_for_judges_is_not_kept_for_a_writer(
+    home: Home, djs: DataInfo, sentences: DataInfo, base: Path
+) -> None:
+    async with running(home, services()) as (app, pilot):
+        form = await open_form(app, pilot)
+        data, preset = app.query_one("#new-data", Select), app.query_one("#new-preset", Select)
+        data.value = "sentences"
+        await settle(pilot)
+        preset.value = "strong"
+        await settle(pilot)
+        assert form.plan and form.plan.preset == "strong" and field(app, "corruptions").plain == "3"
+        data.value = "djs"
+        await settle(pilot)
+        assert form.plan.preset == "balanced" and field(app, "corruptions").plain == "0"
+        assert [value for _, value in preset._options] == ["balanced", "quick", "tutorial"]
+        preset.value = "quick"
+        data.value = "sentences"
+        await settle(pilot)
+        assert form.plan.preset == "quick" and "strong" in [value for _, value in preset._options]
+
+
+async def test_a_recipe_that_cannot_be_made_is_said_and_the_app_stays(
+    home: Home, djs: DataInfo, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("no such [recipe]")
+
+    async with running(home, services()) as (app, pilot):
+        await open_form(app, pilot)
+        await pilot.press("down", "enter", "9")
+        monkeypatch.setattr("bioforge.tui.widgets.new_run.build_recipe", refuse)
+        await pilot.press("enter", "down")
+        await settle(pilot)
+        assert shown(app, "#new-hint") == "no such [recipe]" and app._exception is None
+
+
 async def test_an_encoder_is_offered_for_judging_only(home: Home, djs: DataInfo, base: Path) -> None:
     async with running(home, services()) as (app, pilot):
         await open_form(app, pilot)
