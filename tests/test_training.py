@@ -84,6 +84,28 @@ def test_a_batch_computed_in_parts_is_the_same_batch(
     assert all(torch.allclose(tensor, second[name], atol=1e-5) for name, tensor in first.items())
 
 
+def test_padding_to_the_longest_of_a_batch_is_never_learnt(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {
+        **LAST,
+        "max_length": 200,
+        "max_steps": 2,
+        "batch_size": 4,
+        "bucketing": False,
+        "sample_every": 0,
+    }
+    for padding, same in (("longest", True), ("max_length", False)):
+        runs = [
+            make_run(home, "bios", "djs", base, padding=padding, loss_on_padding=flag, **common)
+            for flag in (False, True)
+        ]
+        assert [work(run) for run in runs] == [0, 0]
+        one, other = ([event.loss for event in of_kind(run, Step)] for run in runs)
+        assert (one == other) is same
+
+
 def test_validation_and_samples_leave_no_trace(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
     common = {**LAST, "max_length": 64, "epochs": 2}
     quiet = make_run(home, "bios", "djs", tiny_gpt2, sample_every=0, **common)
@@ -208,6 +230,45 @@ def test_a_prompt_that_is_too_long_costs_the_sample_and_not_the_run(
     assert work(run) == 0
     assert not of_kind(run, Sample)
     assert any("no sample" in event.message for event in of_kind(run, Warning))
+
+
+def test_a_prompt_that_is_no_text_costs_the_sample_and_not_the_run(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    control.send(run.control, "sample", prompt="Born \udcff in")
+    assert work(run) == 0
+    assert not of_kind(run, Sample)
+    assert [event.message for event in of_kind(run, Warning) if "sample" in event.message] == [
+        "no sample: the prompt: character 6 is not valid UTF-8; type it again"
+    ]
+
+
+def test_whatever_breaks_a_sample_that_was_asked_for_costs_that_sample_only(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise TypeError("no tokens")
+
+    monkeypatch.setattr("bioforge.training.loop.generate", broken)
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    control.send(run.control, "sample", prompt="Born in")
+    assert work(run) == 0
+    assert "no sample: no tokens" in [event.message for event in of_kind(run, Warning)]
+
+
+def test_other_folders_beside_the_checkpoints_are_left_alone(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, sample_every=0)
+    assert work_until(run, 2) == 0
+    ours = [run.checkpoints / name for name in ("step-000002.bak", "notes")]
+    for path in ours:
+        path.mkdir()
+    assert work_until(run, 4) == 0
+    assert all(path.is_dir() for path in ours)
+    assert checkpoint.newest(run.checkpoints)[0] == run.checkpoints / "step-000004"
+    assert work(run) == 0
 
 
 def test_stopping_at_an_epochs_end_can_be_resumed(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
