@@ -15,6 +15,7 @@ import torch
 
 from bioforge.data.store import DataInfo
 from bioforge.models import store
+from bioforge.models.bases import read_config
 from bioforge.paths import Home
 from bioforge.runs import control
 from bioforge.runs.events import (
@@ -34,7 +35,7 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
 from bioforge.training import checkpoint, job
 from bioforge.training.optimizer import adamw, learning_rate
-from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until
+from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until, write_judge
 
 E = TypeVar("E", bound=Event)
 LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
@@ -269,6 +270,67 @@ def test_other_folders_beside_the_checkpoints_are_left_alone(
     assert all(path.is_dir() for path in ours)
     assert checkpoint.newest(run.checkpoints)[0] == run.checkpoints / "step-000004"
     assert work(run) == 0
+
+
+def test_the_time_left_counts_no_more_validations_than_there_are_steps(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, float]] = []
+
+    def remaining(_: Any, steps: int, validations: float) -> float:
+        told.append((steps, validations))
+        return 0.0
+
+    monkeypatch.setattr("bioforge.training.loop._Pace.remaining", remaining)
+    run = make_run(
+        home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, batch_size=36, validations_per_epoch=10,
+        patience=0, sample_every=0,
+    )  # fmt: skip
+    assert work(run) == 0
+    assert told == [(1, 1.0), (0, 0.0)] and len(of_kind(run, Validation)) == 3
+
+
+def test_attention_dropout_is_that_of_the_recipe_in_every_family(
+    home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    bases = {"gpt2": tiny_gpt2, "bert": tiny_bert}
+    for kind in ("DistilBert", "Albert"):
+        bases[kind] = write_judge(tiny_bert, tmp_path / kind, kind)
+    for name, base in bases.items():
+        task, data = ("bios", "djs") if name == "gpt2" else ("cola", "sentences")
+        run = make_run(home, task, data, base, attention_dropout=0.73)  # type: ignore[arg-type]
+        prepared = job.prepare(run, None)
+        assert prepared.warnings == []
+        layers = [
+            module
+            for path, module in prepared.model.named_modules()
+            if path.endswith(("attn", "attention", "self"))
+        ]
+        found = [
+            module.p if isinstance(module, torch.nn.Dropout) else module
+            for layer in layers
+            for key in ("dropout", "attn_dropout", "attention_dropout", "dropout_prob")
+            if isinstance(module := getattr(layer, key, None), float | torch.nn.Dropout)
+        ]
+        assert found and 0.73 in found, name
+        # What is saved has the base's own.
+        prepared.save_model(tmp_path / f"saved-{name}")
+        ours, theirs = (
+            {key: config[key] for key in job._ATTENTION_DROPOUTS if key in config}
+            for config in (read_config(tmp_path / f"saved-{name}"), read_config(base))
+        )
+        assert ours == theirs != {}, name
+
+
+def test_a_base_without_attention_dropout_is_told(
+    home: Home, sentences: DataInfo, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_ATTENTION_DROPOUTS", ())
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=1, attention_dropout=0.2)
+    assert work(run) == 0
+    assert "attention_dropout=0.2 changes nothing: the base 'tiny-bert' has no setting for it" in [
+        event.message for event in of_kind(run, Warning)
+    ]
 
 
 def test_stopping_at_an_epochs_end_can_be_resumed(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:

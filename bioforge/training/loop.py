@@ -30,7 +30,7 @@ from bioforge.training.job import Job
 from bioforge.training.learner import DIVERGED, DivergedError, Learner
 from bioforge.training.memory import is_out_of_memory
 from bioforge.training.optimizer import learning_rate
-from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
+from bioforge.training.plan import Batch, steps_between_validations, steps_of_epoch, steps_per_epoch
 from bioforge.training.validation import MAX_TOKENS, score, validate, widths_of
 
 T = TypeVar("T")
@@ -194,7 +194,8 @@ class Loop:
         return self.progress.step % recipe.sample_every == 0 or (validated and recipe.sample_at_validation)
 
     def _validations_left(self) -> float:
-        every = self.recipe.validate_every or self.per_epoch / self.recipe.validations_per_epoch
+        recipe = self.recipe
+        every = steps_between_validations(recipe.validate_every, self.per_epoch, recipe.validations_per_epoch)
         return (self.total - self.progress.step) / every
 
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
