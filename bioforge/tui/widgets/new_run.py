@@ -78,6 +78,8 @@ class NewRun(Vertical):
         self._base = ""
         """Chosen last, to go back to where another is asked for and none is named."""
         self._field = ""
+        self.is_starting = False
+        """Whether the run is being written down and launched."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="form-line"):
@@ -311,10 +313,10 @@ class NewRun(Vertical):
         shown = self.query_one("#new-estimate", Static)
         plan = self.plan
         assert plan
-        if not await asyncio.to_thread(folder_of, self._home, plan.base):
-            base = catalog.find(plan.base)
-            size = f" ({human_size(base.download_bytes)})" if base else ""
-            shown.update(Text(f"{plan.base} is fetched first{size}; the time is known then"))
+        base = catalog.find(plan.base)
+        if base and not await asyncio.to_thread(folder_of, self._home, plan.base):
+            size = human_size(base.download_bytes)
+            shown.update(Text(f"{plan.base} is fetched first ({size}); the time is known then"))
             return
         shown.update(Text("estimating …", style="dim"))
         try:
@@ -353,22 +355,13 @@ class NewRun(Vertical):
         try:
             if not await self._fetch(plan.base):
                 return
-            run = await asyncio.to_thread(
-                new_run,
-                self._home,
-                plan.task,
-                plan.data,
-                plan.base,
-                plan.preset,
-                plan.arguments(),
-                None,
-                plan.model or None,
-            )
-            await asyncio.to_thread(launch, run)
+            self.is_starting = True
+            run = await asyncio.to_thread(_begin, self._home, plan)
         except (UserError, FaultError, OSError) as error:
             self._say(str(error), problem=True)
             return
         finally:
+            self.is_starting = False
             button.disabled = False
         self.post_message(self.Started(run))
 
@@ -394,6 +387,14 @@ class NewRun(Vertical):
         finally:
             bar.display = False
         return True
+
+
+def _begin(home: Home, plan: Plan) -> RunFolder:
+    """In one go, whatever becomes of the form meanwhile: a run that is written down is launched too."""
+    settings, model = plan.arguments(), plan.model or None
+    run = new_run(home, plan.task, plan.data, plan.base, plan.preset, settings, None, model)
+    launch(run)
+    return run
 
 
 def _shown(value: Any) -> str:
