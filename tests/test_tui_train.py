@@ -378,7 +378,7 @@ async def test_a_running_run_is_asked_to_save_to_write_and_to_stop(
         async with running(home, services()) as (app, pilot):
             tab = await opened(app, pilot)
             can = {action.name for action in tab.ACTIONS if tab.can(action.name)}
-            assert can == {"new", "stop", "save", "sample"}
+            assert can == {"new", "stop", "save", "sample", "report"}
             await pilot.press("v")
             await settle(pilot)
             assert requests(run) == [{"request": "save"}]
