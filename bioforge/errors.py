@@ -28,5 +28,9 @@ class EmptyFileError(UserError):
     """A file that holds nothing but white space: no harm where one of many is."""
 
 
+class NoTextError(UserError):
+    """A file that holds something else than text: no harm where it merely lies beside others."""
+
+
 class FaultError(Exception):
     """Something of ours broke where no traceback can be shown: another process, which logged it."""

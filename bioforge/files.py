@@ -158,6 +158,14 @@ def remove_folder(path: Path) -> None:
             shutil.rmtree(path)
 
 
+def remove_at_once(path: Path) -> None:
+    """Remove a folder so that nobody, not even after a crash, meets half of it under its name."""
+    staging = path.with_name(f"{STAGING_PREFIX}{path.name}-{uuid.uuid4().hex[:8]}")
+    with contextlib.suppress(FileNotFoundError):  # another process may be removing it too
+        path.rename(staging)
+    remove_folder(staging)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Give `source` a second name where the file system can, a second copy where it cannot."""
     try:

@@ -193,6 +193,14 @@ def test_csv_has_a_row_a_sentence(notes: Path) -> None:
     assert rows[2]["marks"] == "wrong" and rows[2]["column"] == "14"
 
 
+@pytest.mark.parametrize("format", ["json", "jsonl", "csv", "github", "sarif"])
+def test_a_name_that_is_no_unicode_has_a_form_in_every_format(folder: Path, format: str) -> None:
+    path = folder / "a\udcff.txt"
+    path.write_text("This is wrong.\n")
+    result = check(path, format=format)
+    assert result.code == 1 and "wrong" in result.out.encode().decode()
+
+
 @pytest.mark.parametrize("format", ["text", "json", "jsonl", "csv", "github", "sarif"])
 def test_hostile_text_and_names_break_no_format(folder: Path, format: str) -> None:
     path = folder / "a\nb,c:%\x1b[2J [red].txt"

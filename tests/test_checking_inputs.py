@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bioforge.checking.limits import FailOn
 from bioforge.checking.progress import Progress
 from bioforge.checking.session import Request, Session, Streams
 from bioforge.errors import ExitCode, UserError
-from tests.checking import FakeJudge, check
+from tests.checking import FakeJudge, check, fake_info
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +83,22 @@ def test_a_repository_in_a_repository_is_read_too() -> None:
     write({"a.md": "Some text.", "inner/b.md": "Some text.", "inner/no.md": "x", "inner/.gitignore": "no.md"})
     git("init", "inner")
     assert names(".") == ["a.md", "inner/b.md"]
+
+
+def test_links_that_lead_nowhere_and_pipes_in_a_folder_are_no_files() -> None:
+    write({"d/a.md": "Some text."})
+    Path("d/round.md").symlink_to("round.md")
+    Path("d/gone.md").symlink_to("none.md")
+    os.mkfifo("d/pipe.md")
+    assert names("d") == ["d/a.md"]
+
+
+def test_a_submodule_that_was_not_checked_out_holds_nothing() -> None:
+    git("init")
+    write({"a.md": "Some text."})
+    Path("sub").mkdir()
+    git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    assert names(".") == ["a.md"]
 
 
 def test_a_link_to_a_folder_is_no_repository_of_its_own() -> None:
@@ -155,10 +171,32 @@ def test_an_empty_file_is_passed_over_and_said(content: str) -> None:
 
 
 def test_in_a_folder_what_is_no_text_is_passed_over_and_said() -> None:
-    write({f"d/{name}": content for name, content in BAD.items()} | {"d/good.md": "This one is fine."})
+    bad = {f"d/{name}": content for name, content in BAD.items() if name != "long.txt"}
+    write({**bad, "d/good.md": "This one is fine."})
     result = check("d")
     assert result.code == ExitCode.OK and result.judge.asked == ["This one is fine."]
-    assert len([line for line in result.notes if line.startswith("skipped: d/")]) == len(BAD)
+    assert len([line for line in result.notes if line.startswith("skipped: d/")]) == len(bad)
+
+
+def test_in_a_folder_what_cannot_be_read_is_an_error_and_the_rest_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write({"d/closed.txt": "Some text.", "d/good.md": "This one is fine.", "d/long.txt": BAD["long.txt"]})
+    write({"d/large.md": "# One\n" * 20})
+    monkeypatch.setattr("bioforge.checking.inputs._LARGEST_MARKDOWN", 100)
+    whole = Path.open
+
+    def refuse(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.name == "closed.txt":
+            raise PermissionError(13, "Permission denied")
+        return whole(path, *arguments, **options)
+
+    # The superuser may read everything.
+    monkeypatch.setattr(Path, "open", refuse)
+    for format in ("jsonl", "github"):
+        result = check("d", format=format)
+        assert result.code == ExitCode.USAGE and result.judge.asked == ["This one is fine."]
+        assert all(f"d/{name}" in result.out for name in ("closed.txt", "large.md", "long.txt"))
 
 
 def test_what_comes_before_a_line_that_is_too_long_is_still_checked() -> None:
@@ -226,6 +264,26 @@ def test_sentences_that_were_cut_are_said_a_few_times_and_then_counted() -> None
     write({"a.txt": "\n".join(["word " * 1100] * 9)})
     warnings = [line for line in check("a.txt", lines=True).notes if line.startswith("warning")]
     assert len(warnings) == 6 and "4 more sentences" in warnings[-1]
+
+
+def test_very_long_lines_are_judged_few_at_a_time_and_by_their_beginning() -> None:
+    asked: list[list[int]] = []
+
+    class Watched(FakeJudge):
+        def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
+            asked.append([len(sentence) for sentence in sentences])
+            return [0.9] * len(sentences), [False] * len(sentences)
+
+    lines = ["word " * 20_000] * 40
+    assert [verdict.truncated for verdict in Watched().verdicts(lines)] == [True] * 40
+    most = 64 * fake_info().max_length
+    assert asked == [[most] * 10] * 4
+    asked.clear()
+    write({"a.txt": "\n".join(lines)})
+    streams = Streams(Console(file=io.StringIO()), list[str]().append, io.BytesIO)
+    session = Session(Request(["a.txt"], lines=True), streams, Watched())
+    session.run(session.expand())
+    assert max(map(len, asked)) == 11 and {length for some in asked for length in some} == {most}
 
 
 class ManyLines(io.RawIOBase):

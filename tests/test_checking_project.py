@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from bioforge.checking.changes import Changes
 from bioforge.checking.config import read_config
-from bioforge.errors import UserError
+from bioforge.errors import ExitCode, UserError
 from tests.checking import check
 from tests.test_checking_inputs import git, write
 
@@ -213,6 +214,32 @@ def test_settings_of_the_user_do_not_change_what_git_tells(
     git("commit", "-m", "first")
     write({"a.md": "1.\nTwo.\n3.\n"})
     assert changed("a.md") == [range(1, 2), range(3, 4)]
+
+
+def test_a_repository_within_that_lacks_the_commit_is_said_once_and_the_others_are_checked() -> None:
+    git("init")
+    write({"a.md": "One is here.\n"})
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("tag", "start")
+    write({"a.md": "One is here.\nTwo is wrong.\n", "inner/b.md": "Wrong.", "inner/c.md": "Wrong."})
+    git("init", "inner")
+    result = check(".", since="start", marks=False)
+    assert result.judge.asked == ["Two is wrong."] and result.code == ExitCode.USAGE
+    (said,) = [line for line in result.notes if line.startswith("bioforge: ")]
+    assert "no commit 'start' in the git repository" in said and said.endswith("inner")
+    assert check(".", since="nothing").code == ExitCode.USAGE
+
+
+def test_what_git_has_against_a_repository_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init")
+    write({"a.md": "This is wrong.\n"})
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    with pytest.raises(UserError, match=r"a\.md .*dubious ownership") as raised:
+        check("a.md", since="HEAD")
+    assert "\n" not in str(raised.value)
 
 
 def test_without_a_repository_or_such_a_commit_nothing_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

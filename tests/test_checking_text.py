@@ -177,6 +177,15 @@ def test_sentences_of_markdown_have_offsets_for_the_app() -> None:
         assert text[start:end].replace("\r\n", "\n") == cut_out(text, sentence)
 
 
+def test_places_hold_in_an_item_that_goes_on_behind_a_tab() -> None:
+    found = of_markdown(
+        "- One is here.\n\tTwo *are\n\tso* `and <!-- bioforge: ignore -->\n\tno` less.\n\tIt ends."
+    )
+    assert texts(found) == ["One is here.", "Two are so X less.", "It ends."]
+    places = [(tuple(sentence.start), tuple(sentence.end)) for sentence in found]
+    assert places == [((1, 3), (1, 15)), ((2, 2), (4, 11)), ((5, 2), (5, 10))]
+
+
 @pytest.mark.parametrize("end", ["\r\n", "\r"])
 def test_markdown_places_hold_with_other_line_ends(end: str) -> None:
     other = [tuple(sentence.start) for sentence in of_markdown(MARKDOWN.replace("\n", end))]
@@ -232,5 +241,15 @@ def test_comments_exempt_what_they_stand_above_beside_and_around() -> None:
 
 
 def test_a_comment_shown_in_code_exempts_nothing() -> None:
+    assert texts(of_markdown("Write `<!-- bioforge: ignore-start -->` before it.\n\nThis is read.")) == [
+        "Write X before it.",
+        "This is read.",
+    ]
+    both = (
+        "- Say\n  `code <!-- bioforge: ignore -->\n  more` and <!-- bioforge: ignore -->\n\nThis is read.\n"
+    )
+    assert texts(of_markdown(both + "`X` <!-- bioforge: ignore --> `<!-- bioforge: ignore-start -->`")) == [
+        "This is read."
+    ]
     text = "```\n<!-- bioforge: ignore-start -->\n```\n\nThis is read.\n"
     assert texts(of_markdown(text)) == ["This is read."]

@@ -22,8 +22,9 @@ from bioforge.data.store import DataInfo
 from bioforge.paths import Home, assets
 from bioforge.reporting.tables import plain_table
 from bioforge.runs import folder
-from bioforge.runs.events import EventReader, Step
+from bioforge.runs.events import EventReader, EventWriter, Step
 from tests.helpers import bioforge, everything_in, make_run, work
+from tests.test_events import started
 
 
 class Result(NamedTuple):
@@ -53,6 +54,20 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Result(code, captured.out, captured.err)
 
     return run
+
+
+def test_a_prompt_that_is_no_text_is_not_sent_to_a_training(
+    cli: Cli, home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2)
+    write = EventWriter(run.events)
+    write(started())
+    with run.lock():
+        result = cli("runs", "sample", "last", "--prompt", "Born \udcff in")
+        assert result.code == 2 and "--prompt: character 6 is not valid UTF-8" in result.err
+        assert not run.control.exists()
+        assert cli("runs", "sample", "last", "--prompt", "Born in").code == 0
+        assert "Born in" in run.control.read_text(encoding="utf-8")
 
 
 QUICK = ("--preset", "quick", "--set", "epochs=1", "--set", "sample_every=3", "--set", "max_length=48")

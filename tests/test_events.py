@@ -99,6 +99,15 @@ def test_a_writer_after_a_crash_does_not_glue_lines(tmp_path: Path) -> None:
     assert [event.step for event in EventReader(path).poll() if isinstance(event, Step)] == [1, 3]
 
 
+def test_what_has_no_utf8_form_does_not_cost_the_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    write = EventWriter(path)
+    write(Sample(step=1, prompt="Born \udcff in", text="Born \udcff in Leeds", ended=True))
+    write(step(2))
+    sample, _ = EventReader(path).poll()
+    assert isinstance(sample, Sample) and (sample.prompt, sample.text) == ("Born ? in", "Born ? in Leeds")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a file's size can be limited on POSIX only")
 def test_events_a_full_disk_refuses_wait_for_room(tmp_path: Path) -> None:
     import resource

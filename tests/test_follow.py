@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bioforge.data.store import DataInfo
+from bioforge.files import write_json
 from bioforge.paths import Home
+from bioforge.reporting.live import follow
 from bioforge.runs.events import (
     ENDINGS,
     Checkpoint,
@@ -242,6 +244,53 @@ def test_a_killed_session_is_not_mistaken_for_the_stopped_one_before_it(run: Run
         write(step(at))
     assert run.state().status == "interrupted"
     assert isinstance(Follower(run).poll().ending, Failed)
+
+
+def launched_and_killed(run: RunFolder) -> None:
+    write_json(run.launch, {"pid": os.getpid(), "created": 1.0, "said": run.said(), "command": []})
+
+
+@pytest.mark.parametrize("words", [[], [Preparing(stage="loading torch")]], ids=["silent", "preparing"])
+@pytest.mark.parametrize(
+    "before",
+    [Stopped(step=2, reason="asked to stop"), Failed(step=2, message="no room")],
+    ids=lambda e: e.kind,
+)
+def test_a_worker_killed_before_its_first_step_is_not_told_by_the_ending_before_it(
+    run: RunFolder, before: Event, words: list[Event]
+) -> None:
+    write = EventWriter(run.events)
+    for event in (started(), step(1), step(2), before):
+        write(event)
+    follower = Follower(run)
+    assert follower.poll().ending == before
+    launched_and_killed(run)
+    for event in words:
+        write(event)
+    assert run.state().status == "interrupted" and run.ending() is None
+    for snapshot in (follower.poll(), Follower(run).poll()):
+        assert isinstance(snapshot.ending, Failed) and "without a word" in snapshot.ending.message
+    shown: list[Event] = []
+    last = follow(run, Shown(shown))
+    assert isinstance(last, Failed) and "without a word" in last.message and shown[-1] == last
+
+
+def test_a_finished_run_stays_finished_though_a_worker_was_started_for_it(run: RunFolder) -> None:
+    write = EventWriter(run.events)
+    write(started())
+    write(FINISHED)
+    launched_and_killed(run)
+    assert run.state().status == "finished" and Follower(run).poll().ending == FINISHED == run.ending()
+
+
+class Shown:
+    """A view that keeps what it is shown."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.show = events.append
+
+    def close(self) -> None:
+        pass
 
 
 def test_two_hundred_thousand_events_make_a_small_picture(run: RunFolder) -> None:

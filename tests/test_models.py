@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bioforge.cli.app import app
 from bioforge.data.store import DataInfo
 from bioforge.errors import UserError
 from bioforge.models import bases, store
@@ -290,6 +292,29 @@ def test_damaged_model_facts_are_one_clear_line(home: Home, judge: str) -> None:
     (home.models / judge / store.INFO_FILE).write_text('{"name": 1}')
     with pytest.raises(UserError, match=r"bioforge\.json is missing or damaged"):
         store.info(home, judge)
+
+
+def test_a_model_that_lost_its_facts_can_be_removed(home: Home, judge: str) -> None:
+    store.set_default(home, judge)
+    (home.models / judge / store.INFO_FILE).unlink()
+    with pytest.raises(UserError, match=r"bioforge\.json is missing; remove the model"):
+        store.folder(home, judge)
+    removed = CliRunner().invoke(app, ["models", "remove", judge, "--yes"])
+    assert removed.exit_code == 0, removed.output
+    assert not list(home.models.iterdir()) and load_settings(home).judge is None
+
+
+def test_of_a_removal_that_is_cut_off_nothing_stays_under_the_name(
+    home: Home, judge: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path) -> None:
+        (path / store.INFO_FILE).unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.remove(home, judge)
+    assert store.listing(home) == ([], []) and store.free_name(home, judge) == judge
 
 
 def test_the_catalog_is_consistent() -> None:

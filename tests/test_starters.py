@@ -170,6 +170,15 @@ def test_a_model_of_that_name_is_never_replaced_unasked(clean: Home) -> None:
     assert store.info(clean, "starter-judge").base == "tiny-encoder"
 
 
+def test_a_damaged_starter_is_replaced_on_demand(clean: Home) -> None:
+    store_model(clean, "starter-judge", "cola")
+    (clean.models / "starter-judge" / store.INFO_FILE).unlink()
+    refused = run("models", "pull", "starter").exception
+    assert isinstance(refused, UserError) and "is missing or damaged" in str(refused)
+    assert run("models", "pull", "starter", "--replace").exit_code == 0
+    assert store.info(clean, "starter-judge").base == "tiny-encoder"
+
+
 def test_a_starter_serves_until_there_is_a_model_of_ones_own(clean: Home) -> None:
     with pytest.raises(UserError, match="bioforge models pull starter"):
         store.default_model(clean, "cola")

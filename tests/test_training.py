@@ -15,6 +15,7 @@ import torch
 
 from bioforge.data.store import DataInfo
 from bioforge.models import store
+from bioforge.models.bases import read_config
 from bioforge.paths import Home
 from bioforge.runs import control
 from bioforge.runs.events import (
@@ -34,7 +35,7 @@ from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
 from bioforge.training import checkpoint, job
 from bioforge.training.optimizer import adamw, learning_rate
-from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until
+from tests.helpers import make_run, no_dropout, same_weights, weights, work, work_until, write_judge
 
 E = TypeVar("E", bound=Event)
 LAST: dict[str, Any] = {"keep": "last", "patience": 0, "precision": "fp32"}
@@ -82,6 +83,28 @@ def test_a_batch_computed_in_parts_is_the_same_batch(
     assert one == pytest.approx(other, abs=1e-5)
     first, second = weights(whole.best), weights(parts.best)
     assert all(torch.allclose(tensor, second[name], atol=1e-5) for name, tensor in first.items())
+
+
+def test_padding_to_the_longest_of_a_batch_is_never_learnt(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    base = no_dropout(tiny_gpt2, tmp_path / "base")
+    common = {
+        **LAST,
+        "max_length": 200,
+        "max_steps": 2,
+        "batch_size": 4,
+        "bucketing": False,
+        "sample_every": 0,
+    }
+    for padding, same in (("longest", True), ("max_length", False)):
+        runs = [
+            make_run(home, "bios", "djs", base, padding=padding, loss_on_padding=flag, **common)
+            for flag in (False, True)
+        ]
+        assert [work(run) for run in runs] == [0, 0]
+        one, other = ([event.loss for event in of_kind(run, Step)] for run in runs)
+        assert (one == other) is same
 
 
 def test_validation_and_samples_leave_no_trace(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
@@ -208,6 +231,106 @@ def test_a_prompt_that_is_too_long_costs_the_sample_and_not_the_run(
     assert work(run) == 0
     assert not of_kind(run, Sample)
     assert any("no sample" in event.message for event in of_kind(run, Warning))
+
+
+def test_a_prompt_that_is_no_text_costs_the_sample_and_not_the_run(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    control.send(run.control, "sample", prompt="Born \udcff in")
+    assert work(run) == 0
+    assert not of_kind(run, Sample)
+    assert [event.message for event in of_kind(run, Warning) if "sample" in event.message] == [
+        "no sample: the prompt: character 6 is not valid UTF-8; type it again"
+    ]
+
+
+def test_whatever_breaks_a_sample_that_was_asked_for_costs_that_sample_only(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise TypeError("no tokens")
+
+    monkeypatch.setattr("bioforge.training.loop.generate", broken)
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=1, sample_every=0)
+    control.send(run.control, "sample", prompt="Born in")
+    assert work(run) == 0
+    assert "no sample: no tokens" in [event.message for event in of_kind(run, Warning)]
+
+
+def test_other_folders_beside_the_checkpoints_are_left_alone(
+    home: Home, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    run = make_run(home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, sample_every=0)
+    assert work_until(run, 2) == 0
+    ours = [run.checkpoints / name for name in ("step-000002.bak", "notes")]
+    for path in ours:
+        path.mkdir()
+    assert work_until(run, 4) == 0
+    assert all(path.is_dir() for path in ours)
+    assert checkpoint.newest(run.checkpoints)[0] == run.checkpoints / "step-000004"
+    assert work(run) == 0
+
+
+def test_the_time_left_counts_no_more_validations_than_there_are_steps(
+    home: Home, djs: DataInfo, tiny_gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, float]] = []
+
+    def remaining(_: Any, steps: int, validations: float) -> float:
+        told.append((steps, validations))
+        return 0.0
+
+    monkeypatch.setattr("bioforge.training.loop._Pace.remaining", remaining)
+    run = make_run(
+        home, "bios", "djs", tiny_gpt2, max_length=32, epochs=2, batch_size=36, validations_per_epoch=10,
+        patience=0, sample_every=0,
+    )  # fmt: skip
+    assert work(run) == 0
+    assert told == [(1, 1.0), (0, 0.0)] and len(of_kind(run, Validation)) == 3
+
+
+def test_attention_dropout_is_that_of_the_recipe_in_every_family(
+    home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    bases = {"gpt2": tiny_gpt2, "bert": tiny_bert}
+    for kind in ("DistilBert", "Albert"):
+        bases[kind] = write_judge(tiny_bert, tmp_path / kind, kind)
+    for name, base in bases.items():
+        task, data = ("bios", "djs") if name == "gpt2" else ("cola", "sentences")
+        run = make_run(home, task, data, base, attention_dropout=0.73)  # type: ignore[arg-type]
+        prepared = job.prepare(run, None)
+        assert prepared.warnings == []
+        layers = [
+            module
+            for path, module in prepared.model.named_modules()
+            if path.endswith(("attn", "attention", "self"))
+        ]
+        found = [
+            module.p if isinstance(module, torch.nn.Dropout) else module
+            for layer in layers
+            for key in ("dropout", "attn_dropout", "attention_dropout", "dropout_prob")
+            if isinstance(module := getattr(layer, key, None), float | torch.nn.Dropout)
+        ]
+        assert found and 0.73 in found, name
+        # What is saved has the base's own.
+        prepared.save_model(tmp_path / f"saved-{name}")
+        ours, theirs = (
+            {key: config[key] for key in job._ATTENTION_DROPOUTS if key in config}
+            for config in (read_config(tmp_path / f"saved-{name}"), read_config(base))
+        )
+        assert ours == theirs != {}, name
+
+
+def test_a_base_without_attention_dropout_is_told(
+    home: Home, sentences: DataInfo, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_ATTENTION_DROPOUTS", ())
+    run = make_run(home, "cola", "sentences", tiny_bert, epochs=1, attention_dropout=0.2)
+    assert work(run) == 0
+    assert "attention_dropout=0.2 changes nothing: the base 'tiny-bert' has no setting for it" in [
+        event.message for event in of_kind(run, Warning)
+    ]
 
 
 def test_stopping_at_an_epochs_end_can_be_resumed(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:

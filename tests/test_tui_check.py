@@ -18,8 +18,10 @@ from textual.widgets import Input, OptionList, TextArea
 
 from bioforge.data.decode import decode, read_bytes
 from bioforge.errors import FaultError, UserError
+from bioforge.files import read_json, write_json
 from bioforge.judging import history
 from bioforge.judging.sentences import split
+from bioforge.models.store import INFO_FILE
 from bioforge.paths import Home
 from bioforge.service.client import Services
 from bioforge.tui.app import BioforgeApp
@@ -200,6 +202,26 @@ async def test_another_judge_reads_it_again_with_a_threshold_of_its_own(home: Ho
         await settle(pilot)
         assert asked(app.services)[-1] == ("models.judge_text", {"model": "two", "text": TEXT})
         assert shown(app, "#threshold-value") == "0.60"
+
+
+async def test_a_judge_that_took_the_place_of_another_brings_its_own_threshold(home: Home) -> None:
+    store_model(home, "one", "cola", day=1)
+    async with running(home, services()) as (app, pilot):
+        await opened(app, pilot)
+        await paste(app, pilot, TEXT)
+        await pilot.press("escape", "o", "end")
+        # Coming back to the same judge leaves the threshold where it was put.
+        for after, threshold in (("1", "1.00"), ("2", "0.35")):
+            await app.open_tab("data")
+            await settle(pilot)
+            path = home.models / "one" / INFO_FILE
+            changed = {"created": "2026-02-02T00:00:00+00:00", "threshold": 0.35} if after == "2" else {}
+            write_json(path, {**read_json(path), **changed})
+            count = len(asked(app.services))
+            await app.open_tab("check")
+            await settle(pilot)
+            assert shown(app, "#threshold-value") == threshold
+            assert len(asked(app.services)) - count == (after == "2")
 
 
 async def test_the_sentence_under_the_cursor_is_shown_whole_and_weak_ones_are_found(home: Home) -> None:

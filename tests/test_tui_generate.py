@@ -182,6 +182,24 @@ async def test_text_streams_and_escape_stops_at_once_keeping_what_was_written(ho
         await until(pilot, lambda: cards(app)[0].text == "Born" + HOSTILE)
 
 
+async def test_a_text_that_is_still_being_written_is_not_kept_copied_or_saved(home: Home) -> None:
+    store_model(home, "writer", "bios")
+    writer = FakeWriter(waits=True)
+    async with running(home, services(writer)) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press("p", *"Born", "enter")
+        await until(pilot, lambda: cards(app) and "Born" in str(cards(app)[0].content))
+        await pilot.press("k", "c", "s")
+        await pilot.pause(0.2)
+        assert kept.kept(home) == [] and messages(app) == []
+        assert app.screen is app.screen_stack[0]
+        writer.go.set()
+        await settle(pilot)
+        await pilot.press("k")
+        await settle(pilot)
+        assert [item.text for item in kept.kept(home)] == ["Born" + HOSTILE]
+
+
 async def test_writing_anew_takes_the_place_of_what_is_being_written(home: Home) -> None:
     store_model(home, "writer", "bios")
     writer = FakeWriter(waits=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from bioforge.runs.events import (
     Validation,
 )
 from bioforge.runs.folder import RunFolder
+from bioforge.runs.start import new_run
 from bioforge.service.client import Services
 from bioforge.tui.app import BioforgeApp
 from bioforge.tui.tabs.train import TrainTab
@@ -278,6 +280,24 @@ async def test_the_end_of_a_run_is_told_with_what_to_do_next(
         assert shown(app, "#epoch-note").startswith("0.03")
 
 
+@pytest.mark.parametrize(
+    ("failed", "hint"),
+    [
+        (Failed(step=2, message="no room"), "no room; r goes on from the last checkpoint"),
+        (Failed(step=0, message="no room"), "no room; r tries again"),
+        (Failed(step=2, message="a lower learning rate", diverged=True), "a lower learning rate"),
+    ],
+    ids=["learnt", "nothing-learnt", "diverged"],
+)
+async def test_what_helps_after_a_failure_is_said_where_it_helps(
+    home: Home, new: Callable[..., RunFolder], failed: Failed, hint: str
+) -> None:
+    new(started(), failed)
+    async with running(home, services()) as (app, pilot):
+        await open_first(app, pilot)
+        assert shown(app, "#run-words") == f"failed at step {failed.step}: {hint}"
+
+
 async def test_a_failure_shows_its_message_untouched(home: Home, new: Callable[..., RunFolder]) -> None:
     new(started(), step(1), Failed(step=1, message="no [/red] room [x] for [bold]it"))
     async with running(home, services()) as (app, pilot):
@@ -358,7 +378,7 @@ async def test_a_running_run_is_asked_to_save_to_write_and_to_stop(
         async with running(home, services()) as (app, pilot):
             tab = await opened(app, pilot)
             can = {action.name for action in tab.ACTIONS if tab.can(action.name)}
-            assert can == {"new", "stop", "save", "sample"}
+            assert can == {"new", "stop", "save", "sample", "report"}
             await pilot.press("v")
             await settle(pilot)
             assert requests(run) == [{"request": "save"}]
@@ -550,6 +570,60 @@ async def test_the_form_offers_data_bases_and_presets_and_estimates_the_time(
         assert len(asked) == estimates
 
 
+async def test_a_preset_for_judges_is_not_kept_for_a_writer(
+    home: Home, djs: DataInfo, sentences: DataInfo, base: Path
+) -> None:
+    async with running(home, services()) as (app, pilot):
+        form = await open_form(app, pilot)
+        data, preset = app.query_one("#new-data", Select), app.query_one("#new-preset", Select)
+        data.value = "sentences"
+        await settle(pilot)
+        preset.value = "strong"
+        await settle(pilot)
+        assert form.plan and form.plan.preset == "strong" and field(app, "corruptions").plain == "3"
+        data.value = "djs"
+        await settle(pilot)
+        assert form.plan.preset == "balanced" and field(app, "corruptions").plain == "0"
+        assert [value for _, value in preset._options] == ["balanced", "quick", "tutorial"]
+        preset.value = "quick"
+        data.value = "sentences"
+        await settle(pilot)
+        assert form.plan.preset == "quick" and "strong" in [value for _, value in preset._options]
+
+
+async def test_a_recipe_that_cannot_be_made_is_said_and_the_app_stays(
+    home: Home, djs: DataInfo, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise UserError("no such [recipe]")
+
+    async with running(home, services()) as (app, pilot):
+        await open_form(app, pilot)
+        await pilot.press("down", "enter", "9")
+        monkeypatch.setattr("bioforge.tui.widgets.new_run.build_recipe", refuse)
+        await pilot.press("enter", "down")
+        await settle(pilot)
+        assert shown(app, "#new-hint") == "no such [recipe]" and app._exception is None
+
+
+async def test_only_bases_of_the_catalog_are_said_to_be_fetched(
+    home: Home, djs: DataInfo, base: Path
+) -> None:
+    def refuse(base: str, **_: Any) -> dict[str, Any]:
+        if base == BASE:
+            return estimate()
+        raise UserError(f"no base '{base}' [here]")
+
+    async with running(home, services(training__estimate=refuse)) as (app, pilot):
+        await open_form(app, pilot)
+        app.query_one("#new-base", Select).value = "…"
+        await dialog_open(pilot)
+        app.screen.query_one("#answer", Input).value = "owner/name"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert shown(app, "#new-estimate") == "no base 'owner/name' [here]"
+
+
 async def test_an_encoder_is_offered_for_judging_only(home: Home, djs: DataInfo, base: Path) -> None:
     async with running(home, services()) as (app, pilot):
         await open_form(app, pilot)
@@ -668,6 +742,49 @@ async def test_start_launches_the_run_and_shows_it(
         assert app.query_one(RunView).run == run
         await look_again(app, pilot)
         assert [row[1] for row in listed(app)] == [run.name[16:]]
+
+
+async def test_the_form_keeps_what_was_set_when_another_is_asked_for(
+    home: Home, djs: DataInfo, base: Path
+) -> None:
+    async with running(home, services()) as (app, pilot):
+        form = await open_form(app, pilot)
+        await pilot.press("down", "enter", "9", "enter")
+        await settle(pilot)
+        await pilot.press("n")
+        await settle(pilot)
+        assert app.query_one(NewRun) is form
+        assert form.plan and form.plan.settings == {"epochs": "9"}
+
+
+@pytest.mark.parametrize("key", ["escape", "n"])
+async def test_a_form_that_starts_a_training_stays_until_it_has(
+    home: Home, djs: DataInfo, base: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+    launched: list[RunFolder] = []
+
+    def slowly(*arguments: Any) -> RunFolder:
+        begun.set()
+        assert go.wait(20)
+        return new_run(*arguments)
+
+    monkeypatch.setattr("bioforge.tui.widgets.new_run.new_run", slowly)
+    monkeypatch.setattr("bioforge.tui.widgets.new_run.launch", launched.append)
+    async with running(home, services()) as (app, pilot):
+        form = await open_form(app, pilot)
+        await pilot.press("g")
+        await until(pilot, begun.is_set)
+        await pilot.press(key)
+        await pilot.pause(0.2)
+        assert app.query_one(NewRun) is form
+        go.set()
+        await until(pilot, lambda: app.query(RunView))
+        await settle(pilot)
+        assert launched == folder.listing(home) == [app.query_one(RunView).run]
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not app.query(RunView)
 
 
 async def test_a_worker_that_cannot_be_started_is_said_in_the_form(

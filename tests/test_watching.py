@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from bioforge.paths import Home
 from bioforge.reporting.live import JsonView, follow
 from bioforge.runs.events import EventWriter, Failed, Finished, Stopped
 from bioforge.runs.folder import RunFolder, find, listing, remove
+from bioforge.runs.launch import Processes, launch
 from tests.helpers import make_run
 from tests.test_events import started, step
 
@@ -75,6 +77,30 @@ def test_a_process_that_never_speaks_does_not_hang_the_watcher(run: RunFolder) -
     # The child is not waited for: it stays a zombie of this very process.
     assert isinstance(follow(run, JsonView(lambda _: None)), Failed)
     child.wait()
+
+
+def test_a_worker_whose_launch_cannot_be_written_down_is_ended(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(real(*arguments, **options))
+        return started[-1]
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bioforge.runs.launch.subprocess.Popen", popen)
+    monkeypatch.setattr("bioforge.runs.launch.write_json", full)
+    monkeypatch.setattr(
+        Processes, "command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60)"]
+    )
+    with pytest.raises(OSError, match="No space left"):
+        launch(run)
+    (process,) = started
+    assert process.poll() is not None and not run.is_active()
 
 
 def test_a_process_number_used_again_is_not_the_worker(run: RunFolder) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bioforge.checking.git import git
 from bioforge.errors import UserError
 
+if TYPE_CHECKING:
+    from subprocess import CompletedProcess
+
 _HUNK = re.compile(rb"@@ -\S+ \+(\d+)(?:,(\d+))? @@")
+
+
+class NoCommitError(UserError):
+    """A repository has no commit of the name that was asked for; another one may have it."""
 
 
 class Changes:
@@ -17,30 +25,38 @@ class Changes:
     def __init__(self, reference: str = "HEAD") -> None:
         self.reference = reference
         self._roots: dict[Path, Path] = {}
-        self._changed: dict[Path, dict[Path, list[range] | None]] = {}
+        self._changed: dict[Path, dict[Path, list[range] | None] | None] = {}
 
     def lines(self, path: Path) -> list[range] | None:
         """Ranges of changed lines of a file, from 1; None: all of them.
 
-        Raises UserError where git is missing, there is no repository, or it has no such commit.
+        Raises UserError where git is missing or there is no repository, NoCommitError where it has no such commit.
         """
         whole = path.resolve()
         folder = whole.parent
         if folder not in self._roots:
-            top = _git(folder, "rev-parse", "--show-toplevel")
-            if top is None:
-                raise UserError(f"{path} is in no git repository, so what changed in it cannot be told")
-            self._roots[folder] = Path(top.decode(errors="surrogateescape").rstrip("\n")).resolve()
+            found = _asked(folder, "rev-parse", "--show-toplevel")
+            if found.returncode:
+                said = found.stderr.decode(errors="replace").partition("\n")[0].removeprefix("fatal: ")
+                raise UserError(
+                    f"{path} is in no git repository that git reads ({said}), so what changed in it cannot be told"
+                )
+            top = found.stdout.decode(errors="surrogateescape").rstrip("\n")
+            self._roots[folder] = Path(top).resolve()
         root = self._roots[folder]
         if root not in self._changed:
             self._changed[root] = self._read(root)
-        return self._changed[root].get(whole, [])
+        changed = self._changed[root]
+        if changed is None:
+            raise NoCommitError(f"no commit '{self.reference}' in the git repository {root}")
+        return changed.get(whole, [])
 
-    def _read(self, root: Path) -> dict[Path, list[range] | None]:
+    def _read(self, root: Path) -> dict[Path, list[range] | None] | None:
+        """What changed in a repository; None where it has no such commit."""
         commit = _git(root, "rev-parse", "--verify", "-q", "--end-of-options", f"{self.reference}^{{commit}}")
         if commit is None:
             if self.reference != "HEAD":
-                raise UserError(f"no commit '{self.reference}' in the git repository {root}")
+                return None
             # A repository without commits: everything is new.
             commit = _git(root, "hash-object", "-t", "tree", "--stdin")
         arguments = (
@@ -98,8 +114,12 @@ def _unquoted(name: bytes) -> str:
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """What git prints; None where it refuses."""
+    result = _asked(folder, *arguments)
+    return None if result.returncode else result.stdout
+
+
+def _asked(folder: Path, *arguments: str) -> CompletedProcess[bytes]:
     try:
-        result = git(folder, *arguments)
+        return git(folder, *arguments)
     except FileNotFoundError as error:
         raise UserError("git is not installed, so what changed cannot be told") from error
-    return None if result.returncode else result.stdout

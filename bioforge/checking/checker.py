@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,8 +12,8 @@ from bioforge.checking.changes import touched
 from bioforge.checking.inputs import Problem, Source, sentences_of
 from bioforge.checking.marking import Mark, marks
 from bioforge.checking.sentence import Sentence
-from bioforge.errors import EmptyFileError, UserError
-from bioforge.judging.judge import Judge
+from bioforge.errors import EmptyFileError, NoTextError, UserError
+from bioforge.judging.judge import Judge, in_chunks
 
 _FIRST, _MOST = 32, 1024
 """Sentences judged together: few at first, for an early answer, then more, for speed."""
@@ -69,7 +68,8 @@ def to_check(
                     yield source, sentence
         except UserError as error:
             problem = Problem(source.name, str(error))
-            harmless = source.found or isinstance(error, EmptyFileError)
+            # What is no text was not meant to be checked; what could not be read may well have been.
+            harmless = isinstance(error, EmptyFileError) or (source.found and isinstance(error, NoTextError))
             (tally.skipped if harmless else tally.problems).append(problem)
 
 
@@ -77,10 +77,8 @@ def outcomes(
     sentences: Iterable[tuple[Source, Sentence]], judge: Judge, threshold: float, *, most_marked: int
 ) -> Iterator[Outcome]:
     """What the judge says of each, in order; words are marked in the first `most_marked` of those it refuses."""
-    stream = iter(sentences)
-    size = _FIRST
     left = most_marked
-    while chunk := list(islice(stream, size)):
+    for chunk in in_chunks(sentences, lambda item: len(item[1].text), _FIRST, _MOST):
         texts = [sentence.text for _, sentence in chunk]
         for (source, sentence), probability, cut in zip(
             chunk, *judge.probabilities(texts, threshold), strict=True
@@ -91,4 +89,3 @@ def outcomes(
                 left -= 1
                 found = marks(judge, sentence.text, probability)
             yield Outcome(source, sentence, probability, acceptable, cut, found)
-        size = min(_MOST, 2 * size)

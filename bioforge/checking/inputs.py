@@ -159,7 +159,8 @@ def _files_in(folder: Path) -> list[Path]:
 def _walked(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root, name) for name in files)
+        # Pipes would wait for a writer, and links may lead nowhere.
+        yield from (path for name in files if (path := Path(root, name)).is_file())
 
 
 def _listed_by_git(folder: Path) -> list[Path] | None:
@@ -178,6 +179,7 @@ def _listed_by_git(folder: Path) -> list[Path] | None:
         if path.is_file():
             found.append(path)
         # Another repository inside this one; a link to a folder leads to what is listed anyway, or out of here.
-        elif path.is_dir() and not path.is_symlink():
+        # A submodule that was not checked out lists its own folder.
+        elif path != folder and path.is_dir() and not path.is_symlink():
             found += _files_in(path)
     return found

@@ -23,6 +23,9 @@ _BLANKS = re.compile(r"[ \t]*")
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]")
 
+_Block = tuple[Token, int, list[int]]
+"""What holds text, the number of its first line from 0, and where each of its lines begins in that of the file."""
+
 
 @cache
 def _parser() -> MarkdownIt:
@@ -34,7 +37,18 @@ def sentences_of_markdown(text: str) -> Iterator[Sentence]:
     """Sentences of prose, headings, items and cells; one word alone is not a sentence."""
     source = _LINE_END.split(text)
     tokens = _parser().parse("\n".join(_without_front_matter(source)))
-    ignored = _ignored(source, tokens)
+    blocks = list(_blocks(source, tokens))
+    ignored = _ignored(source, tokens, blocks)
+    for token, first, columns in blocks:
+        unit = joined(_pieces(token, first + 1, columns))
+        for start, end in sentences_within(unit.text):
+            sentence = part(unit, start, end)
+            lines = range(sentence.start.line, sentence.end.line + 1)
+            if _is_sentence(sentence) and not ignored.intersection(lines):
+                yield sentence
+
+
+def _blocks(source: list[str], tokens: list[Token]) -> Iterator[_Block]:
     row: tuple[int, int] = (-1, 0)
     for token in tokens:
         if token.type != "inline" or not token.map:
@@ -48,12 +62,7 @@ def sentences_of_markdown(text: str) -> Iterator[Sentence]:
         after = row[1] if row[0] == first else 0
         columns = _columns(content, source[first : first + len(content)], after)
         row = (first, columns[0] + len(token.content))
-        unit = joined(_pieces(token, first + 1, columns))
-        for start, end in sentences_within(unit.text):
-            sentence = part(unit, start, end)
-            lines = range(sentence.start.line, sentence.end.line + 1)
-            if _is_sentence(sentence) and not ignored.intersection(lines):
-                yield sentence
+        yield token, first, columns
 
 
 def spans_of_markdown(text: str) -> Iterator[tuple[int, int, str]]:
@@ -74,7 +83,7 @@ def _without_front_matter(source: list[str]) -> list[str]:
     return source
 
 
-def _ignored(source: list[str], tokens: list[Token]) -> set[int]:
+def _ignored(source: list[str], tokens: list[Token], blocks: list[_Block]) -> set[int]:
     """Numbers of the lines that comments exempt; what looks like a comment in code is none."""
     code = {
         line
@@ -82,12 +91,29 @@ def _ignored(source: list[str], tokens: list[Token]) -> set[int]:
         if token.type in ("fence", "code_block") and token.map
         for line in range(*token.map)
     }
+    lines = list(source)
+    for token, first, columns in blocks:
+        if "bioforge:" in token.content:
+            _hide_code(lines, token, first, columns)
     suppression = Suppression()
     return {
         number + 1
-        for number, line in enumerate(source)
+        for number, line in enumerate(lines)
         if suppression.read("code" if number in code else line)[1]
     }
+
+
+def _hide_code(lines: list[str], token: Token, first: int, columns: list[int]) -> None:
+    """Put the stand-in for each character of the code within a block, in the lines of its file."""
+    starts = _starts(token)
+    for text, at, end, verbatim in _read(token):
+        if verbatim or text != _STAND_IN:
+            continue
+        for row in range(_row(starts, columns, at), _row(starts, columns, end - 1) + 1):
+            shift = columns[row] - starts[row]
+            begin, stop = max(at, starts[row], -shift) + shift, min(end, starts[row + 1] - 1) + shift
+            line = lines[first + row]
+            lines[first + row] = f"{line[:begin]}{_STAND_IN * (stop - begin)}{line[stop:]}"
 
 
 def _columns(content: list[str], source: list[str], after: int) -> list[int]:
@@ -95,8 +121,14 @@ def _columns(content: list[str], source: list[str], after: int) -> list[int]:
     found = []
     for line, whole in zip(content, source, strict=False):
         at = whole.find(line, after)
-        # What is not there word for word (an escaped bar in a cell) begins like its first word.
-        found.append(at if at >= 0 else max(after, whole.find(line[:1], after)))
+        if at < 0:
+            # The parser puts blanks for what is left of a tab that an item's indent took in part. They may be more
+            # than stand there, so that the line begins before its first character; blanks at a line's start are not read.
+            bare = line.lstrip()
+            at = whole.find(bare, after)
+            # What is not there word for word (an escaped bar in a cell) begins like its first word.
+            at = at - (len(line) - len(bare)) if at >= 0 else max(after, whole.find(line[:1], after))
+        found.append(at)
         after = 0
     return found
 
@@ -115,12 +147,21 @@ def _is_sentence(sentence: Sentence) -> bool:
 
 def _pieces(token: Token, line: int, columns: list[int]) -> Iterator[Piece]:
     """What is read of a block, from its first line `line` on."""
-    content = token.content
-    starts = [0, *accumulate(len(text) + 1 for text in content.split("\n"))]
+    starts = _starts(token)
     for text, at, end, verbatim in _read(token):
-        row = bisect_right(starts, at, hi=len(columns)) - 1
+        row = _row(starts, columns, at)
         width = 0 if verbatim else max(1, end - at)
         yield Piece(text, line + row, columns[row] + at - starts[row] + 1, width)
+
+
+def _starts(token: Token) -> list[int]:
+    """Where each line of a block's content begins, and one more would."""
+    return [0, *accumulate(len(text) + 1 for text in token.content.split("\n"))]
+
+
+def _row(starts: list[int], columns: list[int], at: int) -> int:
+    """Which of a block's lines the character `at` of its content is in."""
+    return bisect_right(starts, at, hi=len(columns)) - 1
 
 
 def _read(token: Token) -> Iterator[tuple[str, int, int, bool]]:

@@ -74,7 +74,8 @@ class CsvReport(Report):
         values["acceptable"] = int(outcome.acceptable)
         values["truncated"] = int(outcome.truncated)
         values["marks"] = " ".join(mark["word"] for mark in values["marks"])
-        self._writer.writerow(["" if values[name] is None else values[name] for name in self.COLUMNS])
+        row = ["" if values[name] is None else values[name] for name in self.COLUMNS]
+        self._writer.writerow([_sound(value) if isinstance(value, str) else value for value in row])
 
 
 class GithubReport(Report):
@@ -137,13 +138,17 @@ def _place(outcome: Outcome, start: int, end: int) -> dict[str, int]:
 
 
 def _json(value: Any) -> str:
+    return _sound(json.dumps(value, ensure_ascii=False))
+
+
+def _sound(text: str) -> str:
     # A file's name may hold bytes that are no Unicode; they have no form in UTF-8.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
 
 
 def _data(text: str) -> str:
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return safe(escaped).encode("utf-8", "replace").decode()
+    return _sound(safe(escaped))
 
 
 def _property(text: str) -> str:

@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 from rich.console import Console
 
-from bioforge.checking.changes import Changes
+from bioforge.checking.changes import Changes, NoCommitError
 from bioforge.checking.checker import Outcome, Tally, outcomes, to_check
 from bioforge.checking.config import FORMATS, read_config
-from bioforge.checking.inputs import Inputs, Source, expand
+from bioforge.checking.inputs import Inputs, Problem, Source, expand
 from bioforge.checking.limits import FailOn
 from bioforge.checking.progress import Progress
 from bioforge.checking.reports import Report
@@ -88,7 +88,7 @@ class Session:
         tally = Tally(problems=list(inputs.problems))
         if not inputs.sources and len(tally.problems) == 1 and self.format == "text":
             raise UserError(tally.problems[0].message)
-        sources, changed = self._changed(inputs.sources)
+        sources, changed = self._changed(inputs.sources, tally)
         if sources:
             sentences = to_check(
                 sources, tally, ignored=self.config.ignores(), changed=changed, stdin=self.streams.stdin
@@ -105,13 +105,28 @@ class Session:
         report.end(tally)
         return self._ended(tally)
 
-    def _changed(self, sources: list[Source]) -> tuple[list[Source], dict[Path, list[range] | None] | None]:
-        """Sources in which something changed, and their changed lines; all of them where that was not asked."""
+    def _changed(
+        self, sources: list[Source], tally: Tally
+    ) -> tuple[list[Source], dict[Path, list[range] | None] | None]:
+        """Sources in which something changed, and their changed lines; all of them where that was not asked.
+
+        A repository met in a folder may have no such commit: it is noted in `tally`, once, and the others go on.
+        """
         if self.request.since is None:
             return sources, None
         changes = Changes(self.request.since)
-        lines = {source.path: changes.lines(source.path) for source in sources if source.path}
-        return [source for source in sources if source.path is None or lines[source.path] != []], lines
+        lines: dict[Path, list[range] | None] = {}
+        problems: dict[str, Problem] = {}
+        for source in sources:
+            try:
+                if source.path:
+                    lines[source.path] = changes.lines(source.path)
+            except NoCommitError as error:
+                if not source.found:
+                    raise
+                problems.setdefault(str(error), Problem(source.name, str(error)))
+        tally.problems += problems.values()
+        return [source for source in sources if not source.path or lines.get(source.path, []) != []], lines
 
     def judge(self) -> Judge:
         """Raises UserError where there is no such judge, or the model is none."""

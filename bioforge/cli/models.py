@@ -301,7 +301,7 @@ def remove(name: ModelArgument, yes: YesFlag = False) -> None:
     from bioforge.models import store
     from bioforge.paths import home
 
-    store.folder(home(), name)
+    store.any_folder(home(), name)
     if confirm_or_refuse(f"Remove the model '{name}'?", yes):
         store.remove(home(), name)
         note(f"removed {name}")

@@ -201,10 +201,12 @@ def sample(
     run: RunArgument, prompt: Annotated[str, typer.Option(help="What the sample starts with.")] = ""
 ) -> None:
     """Ask a running training for a sample now; it appears where the run is watched."""
+    from bioforge.drafting.prompts import check_unicode
     from bioforge.errors import UserError
     from bioforge.paths import home
     from bioforge.runs import control, folder
 
+    check_unicode(prompt, "--prompt")
     chosen = folder.find(home(), run)
     if chosen.state().status != "running" or chosen.info().task != "bios":
         raise UserError(f"run '{chosen.name}' writes no samples (it is {chosen.state().status})")

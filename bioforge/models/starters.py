@@ -33,13 +33,19 @@ def bases_of(wanted: str) -> list[str]:
 def missing(home: Home, wanted: str, *, replace: bool = False) -> list[str]:
     """The models of a set that are still to be made, all of those not here as they are shipped.
 
-    Raises UserError where another model has the name and `replace` is false.
+    Raises UserError where another model, or a damaged one, has the name and `replace` is false.
     """
     names = []
     for name in STARTERS[wanted]:
         if (home.models / name).exists():
-            if store.read_info(home.models / name) == store.read_info(shipped(name)):
-                continue
+            offered = store.read_info(shipped(name))
+            try:
+                if store.read_info(home.models / name) == offered:
+                    continue
+            except UserError:
+                # A damaged model is not this version's either, and a sound one may take its place.
+                if not replace:
+                    raise
             if not replace:
                 raise UserError(
                     f"a model '{name}' exists that is not this version's starter; pass --replace, or rename it"

@@ -16,6 +16,7 @@ from bioforge.files import (
     new_folder,
     read_json,
     recover,
+    remove_at_once,
     remove_folder,
     sha256_of,
     visible_folders,
@@ -108,10 +109,21 @@ def publish(
 
 
 def folder(home: Home, name: str) -> Path:
-    """Raises UserError where the store has no such model."""
+    """Raises UserError where the store has no such model, and where it has lost its `bioforge.json`."""
+    target = any_folder(home, name)
+    if not (target / INFO_FILE).is_file():
+        raise UserError(f"{target / INFO_FILE} is missing; remove the model and train again")
+    return target
+
+
+def any_folder(home: Home, name: str) -> Path:
+    """The folder of a model, damaged or not.
+
+    Raises UserError where the store has no such model.
+    """
     target = home.models / check_name(name, "model")
     recover(target)
-    if not (target / INFO_FILE).is_file():
+    if not target.is_dir():
         names = [path.name for path in visible_folders(home.models)]
         known = f"; there are: {', '.join(names)}" if names else "; train one: bioforge train --help"
         raise UserError(f"no model '{name}'{known}")
@@ -215,12 +227,13 @@ def export(home: Home, name: str, target: Path) -> Path:
 
 
 def remove(home: Home, name: str) -> None:
-    target = folder(home, name)
+    """Remove a model, damaged or not."""
+    target = any_folder(home, name)
     settings = load_settings(home)
     for role in ("writer", "judge"):
         if getattr(settings, role) == name:
             change_settings(home, **{role: None})
-    remove_folder(target)
+    remove_at_once(target)
 
 
 def rename(home: Home, name: str, wanted: str, *, replace: bool = False) -> Path:

@@ -82,10 +82,7 @@ def follow(run: RunFolder, view: View, interrupted: Callable[[], bool] = lambda:
 
 
 def _last_word(run: RunFolder) -> Event:
-    history = run.history()
-    if history and isinstance(history[-1], ENDINGS):
-        return history[-1]
-    return Failed(
+    return run.ending() or Failed(
         step=run.state().step,
         fault=True,
         message=f"the worker ended without a word (killed, or out of memory?); see {run.log}; "

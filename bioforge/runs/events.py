@@ -195,7 +195,8 @@ class EventWriter:
         self._waiting = b"\n" if cut else b""
 
     def __call__(self, event: Event) -> None:
-        self._waiting += encode(event).encode() + b"\n"
+        # What has no UTF-8 form, such as a file's name may have, must not cost the event.
+        self._waiting += encode(event).encode(errors="replace") + b"\n"
         with contextlib.suppress(OSError):
             while self._waiting:
                 self._waiting = self._waiting[self._stream.write(self._waiting) :]

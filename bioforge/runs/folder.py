@@ -24,6 +24,7 @@ from bioforge.runs.events import (
     Event,
     Failed,
     Finished,
+    Preparing,
     Started,
     Step,
     Stopped,
@@ -185,7 +186,7 @@ class RunFolder:
         return False
 
     def state(self) -> RunState:
-        started, latest, validated, ending = _edges(self.events)
+        started, latest, validated, ending = self._told()
         status: Status
         if self.is_alive():
             status = "starting" if started is None else "running"
@@ -225,18 +226,34 @@ class RunFolder:
 
     def ending(self) -> Event | None:
         """How the latest session ended; None where it did not say."""
-        return _edges(self.events)[3]
+        return self._told()[3]
+
+    def _told(self) -> tuple[Started | None, Step | None, Validation | None, Event | None]:
+        started, latest, validated, ending = _edges(self.events)
+        # A worker that dies before its first word leaves the last word of the one before it.
+        if not isinstance(ending, Finished) and self.is_silent():
+            ending = None
+        return started, latest, validated, ending
+
+    def is_silent(self) -> bool:
+        """Whether the worker launched last has said nothing yet."""
+        return self._silent_process() is not None
 
     def _is_launching(self) -> bool:
-        """Between its launch and its first word a worker is a process without the lock.
+        """Between its launch and its first word a worker is a process without the lock."""
+        process = self._silent_process()
+        return process is not None and _is_process(*process)
 
-        Its first word is told by the size of the events file: clocks are set back.
+    def _silent_process(self) -> tuple[int, float] | None:
+        """The worker launched last, by number and date, until its first word.
+
+        That is told by the size of the events file: clocks are set back.
         """
         try:
             launch = read_json(self.launch)
-            return self.said() == launch["said"] and _is_process(launch["pid"], launch["created"])
+            return (launch["pid"], launch["created"]) if self.said() == launch["said"] else None
         except (OSError, ValueError, KeyError):
-            return False
+            return None
 
     def said(self) -> int:
         """Bytes of events so far."""
@@ -289,6 +306,8 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
             elif isinstance(event, Step):
                 # The start of its session may lie between the two ends.
                 latest, ending = event, None
+            elif isinstance(event, Preparing):
+                ending = None
             elif isinstance(event, Validation):
                 validated = event
             elif isinstance(event, Finished | Stopped | Failed):

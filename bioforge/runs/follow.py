@@ -75,7 +75,7 @@ class Follower:
         for event in self._reader.poll():
             self._take(event)
         ending = self._ending
-        if ending is None and state.status == "interrupted":
+        if state.status == "interrupted" and (ending is None or self.run.is_silent()):
             message = f"the worker ended without a word (killed, or out of memory?); see {self.run.log}"
             ending = Failed(state.step, message, fault=True)
         return Snapshot(
@@ -98,6 +98,7 @@ class Follower:
             self._losses.add(event.step, event.loss)
         elif isinstance(event, Preparing):
             self._stage = event.stage
+            self._ending = None
         elif isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Sample):

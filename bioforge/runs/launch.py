@@ -111,17 +111,22 @@ def _start(run: RunFolder, processes: Processes, at_once: int) -> subprocess.Pop
             env=environment,
             **detached,
         )
-    created = psutil.Process(process.pid).create_time()
-    write_json(
-        run.launch,
-        {
-            "pid": process.pid,
-            "created": created,
-            "said": said,
-            "command": command,
-            "processes": asdict(processes),
-        },
-    )
+    try:
+        write_json(
+            run.launch,
+            {
+                "pid": process.pid,
+                "created": psutil.Process(process.pid).create_time(),
+                "said": said,
+                "command": command,
+                "processes": asdict(processes),
+            },
+        )
+    except OSError:
+        # It would be said that nothing was started. What began this instant has nothing to save.
+        process.kill()
+        process.wait()
+        raise
     return process
 
 

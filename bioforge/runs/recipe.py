@@ -59,7 +59,8 @@ class Recipe:
     )
     keep_end: bool = _knob(True, "writers: a text cut at max_length still ends with the end token")
     loss_on_padding: bool = _knob(
-        False, "writers: learn to predict padding too, as the tutorial does by mistake"
+        False,
+        "writers: learn to predict padding too, as the tutorial does by mistake; with padding=max_length only",
     )
     official_validation: bool = _knob(
         True, "judges: validate on the data's in-domain dev split where it has one"

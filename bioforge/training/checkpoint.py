@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,7 +104,9 @@ def _step(checkpoint: Path) -> int:
 
 
 def _in_order(folder: Path) -> list[Path]:
-    return sorted(visible_folders(folder), key=_step)
+    """The checkpoints; whatever else somebody put beside them is passed over."""
+    found = [path for path in visible_folders(folder) if re.fullmatch(r"step-[0-9]+", path.name)]
+    return sorted(found, key=_step)
 
 
 def is_whole(checkpoint: Path) -> bool:

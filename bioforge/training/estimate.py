@@ -20,7 +20,7 @@ from bioforge.runs import folder
 from bioforge.runs.events import Started, Step
 from bioforge.runs.recipe import Recipe
 from bioforge.training import device
-from bioforge.training.plan import steps_per_epoch
+from bioforge.training.plan import steps_between_validations, steps_per_epoch
 
 _SAMPLE = 400
 """Rows whose tokens are counted; the others are taken to be like them."""
@@ -60,7 +60,7 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     share = min(1.0, recipe.max_steps / steps) if recipe.max_steps else 1.0
     computed = longest if recipe.padding == "max_length" else per_row
     tokens = int(rows * recipe.epochs * share * computed)
-    every = recipe.validate_every or per_epoch / min(recipe.validations_per_epoch, per_epoch)
+    every = steps_between_validations(recipe.validate_every, per_epoch, recipe.validations_per_epoch)
     validations = steps * share / every + recipe.validate_first
     checked = len(validation) * validations * computed / 3
     speed, basis = _speed_of_earlier_run(home, recipe, base, longest)

@@ -17,6 +17,7 @@ from typing import TypeVar
 import torch
 from accelerate import Accelerator
 
+from bioforge.drafting.prompts import check_unicode
 from bioforge.errors import UserError
 from bioforge.files import new_folder
 from bioforge.generation.writer import Sampling, generate
@@ -29,7 +30,7 @@ from bioforge.training.job import Job
 from bioforge.training.learner import DIVERGED, DivergedError, Learner
 from bioforge.training.memory import is_out_of_memory
 from bioforge.training.optimizer import learning_rate
-from bioforge.training.plan import Batch, steps_of_epoch, steps_per_epoch
+from bioforge.training.plan import Batch, steps_between_validations, steps_of_epoch, steps_per_epoch
 from bioforge.training.validation import MAX_TOKENS, score, validate, widths_of
 
 T = TypeVar("T")
@@ -193,7 +194,8 @@ class Loop:
         return self.progress.step % recipe.sample_every == 0 or (validated and recipe.sample_at_validation)
 
     def _validations_left(self) -> float:
-        every = self.recipe.validate_every or self.per_epoch / self.recipe.validations_per_epoch
+        recipe = self.recipe
+        every = steps_between_validations(recipe.validate_every, self.per_epoch, recipe.validations_per_epoch)
         return (self.total - self.progress.step) / every
 
     def _measure(self) -> tuple[dict[str, float], list[float], float]:
@@ -298,7 +300,8 @@ class Loop:
         progress.epoch_loss = 0.0
         progress.epoch_seconds = 0.0
 
-    def _sample(self, prompt: str) -> None:
+    def _sample(self, prompt: str, *, asked: bool = False) -> None:
+        """Write a sample. Whatever is wrong with one that was `asked` for costs that sample only."""
         recipe, progress, tokenizer = self.recipe, self.progress, self.job.tokenizer
         if recipe.task != "bios":
             return
@@ -314,9 +317,12 @@ class Loop:
             generate, tokenizer=tokenizer, prompt=prompt, n=1, sampling=sampling, seed=seed, first=first
         )
         try:
+            check_unicode(prompt, "the prompt")
             (text,) = self.learner.look(write)
-        except (UserError, RuntimeError, MemoryError) as error:
-            if not isinstance(error, UserError) and (not is_out_of_memory(error) or self.team.size > 1):
+        except Exception as error:
+            # One process of several that goes on where the others broke would wait for them for ever.
+            alone = self.team.size == 1 and (asked or is_out_of_memory(error))
+            if not isinstance(error, UserError) and not alone:
                 raise
             self.emit(Warning(message=f"no sample: {error}"))
             return
@@ -339,7 +345,7 @@ class Loop:
             elif request.get("request") == "save":
                 self._save()
             elif request.get("request") == "sample":
-                self._sample(str(request.get("prompt", "")))
+                self._sample(str(request.get("prompt", "")), asked=True)
         return stop
 
     def _save(self) -> None:

@@ -103,8 +103,13 @@ class Writing:
             return -(-sum(len(example.ids) for example in examples) // len(examples))
         return _width(self.recipe, self.max_length, examples)
 
+    @property
+    def _learns_padding(self) -> bool:
+        """Padding to the longest of a batch is none of a text's: it would count by what lies beside the text."""
+        return self.recipe.loss_on_padding and self.recipe.padding == "max_length"
+
     def targets(self, example: Example) -> int:
-        if self.recipe.loss_on_padding and self.recipe.padding == "max_length":
+        if self._learns_padding:
             return self.max_length - 1
         return len(example.ids) - 1
 
@@ -133,7 +138,7 @@ class Writing:
         ids = [example.ids for example in examples]
         width = self.width(examples)
         inputs = pad(ids, self.padding, width).to(device)
-        if self.recipe.loss_on_padding:
+        if self._learns_padding:
             targets = inputs
             mask = mask_of(ids, width).to(device)
         else:

@@ -47,6 +47,11 @@ def steps_of_epoch(
     return [batches[start : start + accumulate] for start in range(0, len(batches), accumulate)]
 
 
+def steps_between_validations(every: int, per_epoch: int, validations_per_epoch: int) -> float:
+    """On average; an epoch has no more validations than steps."""
+    return every or per_epoch / min(validations_per_epoch, per_epoch)
+
+
 def steps_per_epoch(rows: int, batch_size: int, accumulate: int) -> int:
     batches = -(-rows // batch_size)
     return -(-batches // accumulate)

@@ -212,6 +212,8 @@ def _work(run: RunFolder, emit: Emit, stop: _StopFlag) -> int:
             made_up=len(job.train.examples) - job.learnt_from,
         )
     )
+    for message in job.warnings:
+        emit(Warning(message=message))
     with trackers:
         outcome = loop.run()
     if not first:

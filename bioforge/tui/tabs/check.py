@@ -101,13 +101,19 @@ class CheckTab(Page):
 
     async def opened(self) -> None:
         select = self.query_one(ModelSelect)
-        before = select.model
+        before = self._deciding
         self._infos = {info.name: info for info in await asyncio.to_thread(choices, self.home, "cola")}
         select.offer(list(self._infos))
         self.query_one(VerdictList).note = _NO_TEXT if self._infos else _NO_JUDGE
-        if select.model != before:
+        if self._deciding != before:
             self._judge_changed()
         self.refresh_bindings()
+
+    @property
+    def _deciding(self) -> tuple[str, str, float] | None:
+        """What tells the chosen judge from one that took its name, and its threshold."""
+        info = self._infos.get(self._judges.model or "")
+        return (info.name, info.created, info.cut) if info else None
 
     def on_unmount(self) -> None:
         note = self._new_note()

@@ -111,7 +111,8 @@ class GenerateTab(Page):
         if name == "again":
             return bool(self._last) or None
         chosen = self.query_one(Drafts).chosen
-        ready = chosen is not None and bool(chosen.text.strip())
+        # Of a text that is still being written there would be a fragment.
+        ready = chosen is not None and not chosen.is_writing and bool(chosen.text.strip())
         return (ready and not (name == "judge" and self._is_writing)) or None
 
     def leave(self) -> bool:
@@ -186,10 +187,7 @@ class GenerateTab(Page):
                 begun()
                 self._tell_status(f"writing, seed {request.order.seed}; esc stops")
             else:
-                card = begun()[said["text"]]
-                card.grow(said["more"])
-                if card.text == said["more"]:
-                    self.refresh_bindings()
+                begun()[said["text"]].grow(said["more"])
 
         def redraw() -> None:
             for card in cards:

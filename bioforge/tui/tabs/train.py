@@ -140,6 +140,10 @@ class TrainTab(Page):
         self.focus_main()
 
     async def _open(self, widget: RunView | NewRun | None) -> None:
+        before = self._open_widget
+        if isinstance(before, NewRun) and before.is_starting:
+            # Nobody would see the run it starts, or why it could not.
+            return
         detail = self.query_one("#train-detail")
         await detail.query("RunView, NewRun").remove()
         self.query_one("#train-choose").display = widget is None
@@ -185,9 +189,10 @@ class TrainTab(Page):
     # Actions
 
     def can(self, name: str) -> bool | None:
-        if name == "new":
-            return True
         is_form = isinstance(self._open_widget, NewRun)
+        if name == "new":
+            # Another form would be without what was set in this one.
+            return not is_form
         if name == "go":
             return is_form
         line = self._chosen if self.is_mounted else None

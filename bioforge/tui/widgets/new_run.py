@@ -24,7 +24,7 @@ from bioforge.paths import Home, check_name
 from bioforge.reporting.text import duration, one_line
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.launch import launch
-from bioforge.runs.recipe import Recipe, explanations, parse_value
+from bioforge.runs.recipe import Recipe, explanations, parse_value, presets_for
 from bioforge.runs.start import build_recipe, new_run
 from bioforge.service.client import Services
 from bioforge.tui.dialogs import Ask, Choice
@@ -78,6 +78,8 @@ class NewRun(Vertical):
         self._base = ""
         """Chosen last, to go back to where another is asked for and none is named."""
         self._field = ""
+        self.is_starting = False
+        """Whether the run is being written down and launched."""
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="form-line"):
@@ -148,8 +150,21 @@ class NewRun(Vertical):
     async def _data_chosen(self, event: Select.Changed) -> None:
         if not isinstance(event.value, str):
             return
+        self._offer_presets(self._tasks[event.value])
         self.query_one("#new-name", Input).value = store.free_name(self._home, event.value)
         await self._offer_bases(self._tasks[event.value])
+
+    def _offer_presets(self, task: Task) -> None:
+        select = self.query_one("#new-preset", Select)
+        before = select.value
+        # The recipe is shown with the bases that are offered next.
+        with select.prevent(Select.Changed):
+            select.set_options(
+                (_PRESET_MEANS[name], name) for name in _PRESET_MEANS if name in presets_for(task)
+            )
+            select.value = before if before in presets_for(task) else "balanced"
+        if select.value != before:
+            self._settings.clear()
 
     async def _offer_bases(self, task: Task, wanted: str | None = None) -> None:
         options = []
@@ -221,12 +236,17 @@ class NewRun(Vertical):
         self.query_one("#new-value", Input).focus()
 
     def _edit(self, name: str) -> None:
-        self._field = name
         plan = self.plan
+        try:
+            value = _shown(getattr(plan.recipe(), name)) if plan else ""
+        except UserError as error:
+            self._say(str(error), problem=True)
+            return
+        self._field = name
         self.query_one("#new-field", Static).update(name)
         field = self.query_one("#new-value", Input)
         with field.prevent(Input.Changed):
-            field.value = _shown(getattr(plan.recipe(), name)) if plan else ""
+            field.value = value
         field.remove_class("-invalid")
         self._say(dict(explanations())[name])
 
@@ -249,7 +269,14 @@ class NewRun(Vertical):
 
     def _keep(self, value: str) -> None:
         """Take over what the field says, also where nobody pressed enter in it."""
-        if self.plan and self._field and _shown(getattr(self.plan.recipe(), self._field)) != value:
+        if not (self.plan and self._field):
+            return
+        try:
+            before = _shown(getattr(self.plan.recipe(), self._field))
+        except UserError as error:
+            self._say(str(error), problem=True)
+            return
+        if before != value:
             self._settings[self._field] = value
             self._show_recipe()
 
@@ -286,10 +313,10 @@ class NewRun(Vertical):
         shown = self.query_one("#new-estimate", Static)
         plan = self.plan
         assert plan
-        if not await asyncio.to_thread(folder_of, self._home, plan.base):
-            base = catalog.find(plan.base)
-            size = f" ({human_size(base.download_bytes)})" if base else ""
-            shown.update(Text(f"{plan.base} is fetched first{size}; the time is known then"))
+        base = catalog.find(plan.base)
+        if base and not await asyncio.to_thread(folder_of, self._home, plan.base):
+            size = human_size(base.download_bytes)
+            shown.update(Text(f"{plan.base} is fetched first ({size}); the time is known then"))
             return
         shown.update(Text("estimating …", style="dim"))
         try:
@@ -328,22 +355,13 @@ class NewRun(Vertical):
         try:
             if not await self._fetch(plan.base):
                 return
-            run = await asyncio.to_thread(
-                new_run,
-                self._home,
-                plan.task,
-                plan.data,
-                plan.base,
-                plan.preset,
-                plan.arguments(),
-                None,
-                plan.model or None,
-            )
-            await asyncio.to_thread(launch, run)
+            self.is_starting = True
+            run = await asyncio.to_thread(_begin, self._home, plan)
         except (UserError, FaultError, OSError) as error:
             self._say(str(error), problem=True)
             return
         finally:
+            self.is_starting = False
             button.disabled = False
         self.post_message(self.Started(run))
 
@@ -369,6 +387,14 @@ class NewRun(Vertical):
         finally:
             bar.display = False
         return True
+
+
+def _begin(home: Home, plan: Plan) -> RunFolder:
+    """In one go, whatever becomes of the form meanwhile: a run that is written down is launched too."""
+    settings, model = plan.arguments(), plan.model or None
+    run = new_run(home, plan.task, plan.data, plan.base, plan.preset, settings, None, model)
+    launch(run)
+    return run
 
 
 def _shown(value: Any) -> str:

@@ -185,9 +185,9 @@ class RunView(Vertical):
             use = "tab 3 writes with it" if about.task == "bios" else "tab 4 checks with it"
             lines.append(Text(f"{describe(ending, 0)[0]}; {use}", style="green"))
         elif snapshot.state.status == "interrupted" and isinstance(ending, Failed):
-            lines.append(Text(f"{ending.message}; r goes on from the last checkpoint", style="yellow"))
+            lines.append(Text(ending.message + _what_helps(ending), style="yellow"))
         elif isinstance(ending, Failed):
-            lines.append(Text(f"{describe(ending, 0)[0]}; r goes on from the last checkpoint", style="red"))
+            lines.append(Text(describe(ending, 0)[0] + _what_helps(ending), style="red"))
         elif ending:
             lines.append(Text(f"{describe(ending, 0)[0]}; r goes on", style="yellow"))
         if snapshot.not_finite is not None:
@@ -221,6 +221,13 @@ def _read_about(run: RunFolder) -> _About:
     if not run.is_whole():
         raise UserError(f"run '{run.name}' is damaged: what it was asked to do cannot be read")
     return _About(run.info().task, run.data()["name"], run.base().name)
+
+
+def _what_helps(ending: Failed) -> str:
+    if ending.diverged:
+        # The same steps again would end the same way; the message says what to change.
+        return ""
+    return "; r goes on from the last checkpoint" if ending.step else "; r tries again"
 
 
 def _latest(validations: tuple[Validation, ...]) -> tuple[Validation, ...]:
