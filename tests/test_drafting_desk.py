@@ -19,6 +19,7 @@ from bioforge.generation.sampling import SEEDS, Sampling
 from bioforge.generation.writer import Text, Writer, draw
 from bioforge.judging.judge import Judge
 from bioforge.reporting.drafts import facts, shortfall
+from tests.checking import fake_info
 from tests.test_drafting_copies import made
 
 SHORT = Sampling(max_new_tokens=10)
@@ -46,13 +47,11 @@ class Scripted(Writer):
 class ByLength(Judge):
     """The longer a sentence, the better, up to a hundred characters."""
 
+    info = fake_info()
+
     def compute(self, sentences: Sequence[str], threshold: float) -> tuple[list[float], list[bool]]:
         del threshold
         return [min(1.0, len(sentence) / 100) for sentence in sentences], [False] * len(sentences)
-
-    @property
-    def threshold(self) -> float:
-        return 0.5
 
 
 def order(n: int = 1, prompts: Sequence[str] = ("",), **rest: object) -> Order:

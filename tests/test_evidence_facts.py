@@ -154,8 +154,8 @@ def test_where_overfitting_starts() -> None:
         ([(5, 0.5, 0.6), (10, 0.9, 0.8)], "No overfitting to speak of"),  # training loss rose too
         ([(0, 0.5, math.nan), (5, 0.8, 0.4)], "never fell below the 0.500 from before training"),
         ([(0, 0.5, math.nan)], "before the first step only"),
-        ([(5, math.nan, math.nan)], "not validated"),
-        ([], "not validated"),
+        ([(5, math.nan, math.nan)], "No validation gave a number"),
+        ([], "No validation gave a number"),
     ],
 )
 def test_what_is_said_of_other_losses(losses: list[tuple[int, float, float]], said: str) -> None:

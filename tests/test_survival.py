@@ -150,7 +150,7 @@ def test_a_disk_that_is_full_even_for_events_loses_none_that_was_there(
     before = run.events.read_bytes()
     assert server.start(run, largest_file=len(before) + 100).wait() == 2
     assert run.events.read_bytes().startswith(before) and run.said() == len(before) + 100
-    assert run.state().status == "stopped" and run.state().step == 4, "as far as could be said"
+    assert run.state().status == "interrupted" and run.state().step == 4, "as far as could be said"
     whole, damaged = checkpoint.newest(run.checkpoints)
     assert whole and checkpoint.read_progress(whole).step == 4 and not damaged
     assert server.start(run).wait() == 0

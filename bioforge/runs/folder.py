@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -46,11 +46,11 @@ _ANIMALS = (
     "seal tern urchin vole wren yak zebra"
 )
 _EDGE = 1 << 16
+"""Bytes read from either end of an events file: enough for any first and last events."""
 _FAR = 1 << 24
 """Bytes in which the latest validation is looked for; so many steps without one are told as none."""
-_BLOCK = 1 << 20
+_BLOCK = 1 << 17
 _VALIDATION, _STARTED = (f'{{"event": "{kind.kind}"'.encode() for kind in (Validation, Started))
-"""Bytes read from either end of an events file: enough for any first and last events."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
         size = path.stat().st_size
         with path.open("rb") as stream:
             head = stream.read(_EDGE)
-            middle, is_all = _from_validation(stream, _EDGE, size - _EDGE)
+            middle, is_all = _from_validation(stream, head.rfind(b"\n") + 1, size - _EDGE)
             stream.seek(max(0, size - _EDGE))
             tail = stream.read()
     except FileNotFoundError:
@@ -293,8 +293,6 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
         if chunk is middle and not is_all:
             validated = None
         for line in chunk.split(b"\n"):
-            if chunk is middle and not line.startswith((_VALIDATION, _STARTED)):
-                continue
             try:
                 event = decode(line.decode("utf-8"))
             except ValueError:
@@ -316,17 +314,27 @@ def _edges(path: Path) -> tuple[Started | None, Step | None, Validation | None, 
 
 
 def _from_validation(stream: BinaryIO, low: int, high: int) -> tuple[bytes, bool]:
-    """What lies between these bytes from the last validation on, and whether all was looked through for one."""
-    found, least = b"", max(low, high - _FAR)
+    """Lines of starts and validations from the last validation on that begins between these bytes.
+
+    And whether all was looked through for one.
+    """
+    end, least = high, max(low, high - _FAR)
     while high > least:
         start = max(least, high - _BLOCK)
         stream.seek(start)
-        found = stream.read(high - start) + found
-        at = found.rfind(_VALIDATION, 0, high - start + len(_VALIDATION))
+        at = stream.read(high - start + len(_VALIDATION)).rfind(_VALIDATION)
         if at >= 0:
-            return found[at:], True
+            stream.seek(start + at)
+            return b"".join(_starts_and_validations(stream, end)), True
         high = start
     return b"", least == low
+
+
+def _starts_and_validations(stream: BinaryIO, end: int) -> Iterator[bytes]:
+    while stream.tell() < end:
+        line = stream.readline()
+        if line.startswith((_VALIDATION, _STARTED)):
+            yield line
 
 
 def create(
