@@ -135,6 +135,28 @@ def test_a_teachers_probabilities_are_learnt_beside_the_labels(
     assert lessons(run, rows, _silent) == made, "what was kept needs no teacher"
 
 
+def test_several_teachers_teach_their_mean(
+    home: Home, teacher: TorchJudge, tiny_bert: Path, asked: Callable[..., RunFolder]
+) -> None:
+    trained = make_run(home, "cola", "sentences", tiny_bert, epochs=2, seed=7, learning_rate=5e-3)
+    assert work(trained) == 0
+    store.rename(home, next(m.name for m in store.listing(home)[0] if m.run == trained.name), "other")
+    other = TorchJudge.load(store.folder(home, "other"))
+    rows = list(data_store.load(home, "sentences").rows)[:20]
+    told: list[str] = []
+    run = asked(corruptions=1, teacher="sentences, other", label_share=0.0)
+    assert set(run.teachers()) == {"sentences", "other"}
+    made = lessons(run, rows, told.append)
+    texts = [lesson.sentence for lesson in made]
+    both = np.array([judge.probabilities(texts)[0] for judge in (teacher, other)])
+    assert np.abs(both[0] - both[1]).min() > 0.05
+    assert [lesson.target for lesson in made] == pytest.approx(both.mean(axis=0).tolist(), abs=1e-2)
+    assert told[0].startswith("teacher 1 of 2") and told[-1].startswith("teacher 2 of 2")
+    store.remove(home, "other")
+    with pytest.raises(UserError, match="'other', which this run learns from, is gone"):
+        lessons(run, rows[1:], _silent)
+
+
 def test_runs_of_several_seeds_share_their_lessons_and_other_rows_do_not(
     home: Home, sentences: DataInfo, asked: Callable[..., RunFolder]
 ) -> None:
@@ -226,3 +248,12 @@ def test_what_does_not_fit_is_refused_before_a_run_begins(home: Home, djs: DataI
 def test_a_missing_teacher_is_named_at_once(home: Home, sentences: DataInfo, tiny_bert: Path) -> None:
     with pytest.raises(UserError, match="no model 'nobody'"):
         new_run(home, "cola", "sentences", str(tiny_bert), "quick", ["teacher=nobody"])
+
+
+def test_each_of_several_teachers_is_a_judge(
+    home: Home, teacher: TorchJudge, tiny_bert: Path, djs: DataInfo, tiny_gpt2: Path
+) -> None:
+    assert work(make_run(home, "bios", "djs", tiny_gpt2, epochs=1)) == 0
+    with pytest.raises(UserError, match="teacher=sentences,djs: 'djs' is a writer; name judges"):
+        new_run(home, "cola", "sentences", str(tiny_bert), "quick", ["teacher=sentences,djs"])
+    assert not new_run(home, "cola", "sentences", str(tiny_bert), "quick").teachers()

@@ -190,7 +190,7 @@ def _differences(runs: Sequence[RunFolder], snapshots: Sequence[Snapshot]) -> li
             {"name": base.name, "source": base.source, "revision": base.revision or None}
             for base in (run.base() for run in runs)
         ],
-        "teacher": [{"fingerprint": run.teacher() or None} for run in runs],
+        "teachers": [run.teachers() for run in runs],
         "versions": [_versions(run, snapshot) for run, snapshot in zip(runs, snapshots, strict=True)],
     }
     found = []

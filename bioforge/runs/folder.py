@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -136,9 +136,9 @@ class RunFolder:
         values = self._json("base.json")
         return LocalBase(**{**values, "folder": Path(values["folder"])})
 
-    def teacher(self) -> str:
-        """Fingerprint of the judge that the recipe names as teacher; empty where it names none."""
-        return str(self._json("teacher.json")["fingerprint"]) if self.recipe().teacher else ""
+    def teachers(self) -> dict[str, str]:
+        """Names and fingerprints of the judges that the recipe names as teachers."""
+        return self._json("teachers.json") if self.recipe().teachers else {}
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -345,11 +345,11 @@ def create(
     *,
     model: str,
     replace: bool = False,
-    teacher: str = "",
+    teachers: Mapping[str, str] | None = None,
     trackers: Sequence[str] = (),
     group: str = "",
 ) -> RunFolder:
-    """Write down all that decides a run, in a new folder; `teacher` is the fingerprint of the recipe's."""
+    """Write down all that decides a run, in a new folder; `teachers` are the recipe's, with fingerprints."""
     stamp = dt.datetime.now().strftime("%Y-%m-%d-%H%M")
     while True:
         name = f"{stamp}-{recipe.task}-{'-'.join(random.choice(words.split()) for words in (_ADJECTIVES, _ANIMALS))}"
@@ -369,8 +369,8 @@ def create(
                     },
                 )
                 write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
-                if teacher:
-                    write_json(folder / "teacher.json", {"name": recipe.teacher, "fingerprint": teacher})
+                if teachers:
+                    write_json(folder / "teachers.json", dict(teachers))
             return RunFolder(home.runs / name)
         except FileExistsError:
             continue

@@ -79,7 +79,8 @@ class Recipe:
         0, "judges: also learn from so many corrupted forms of each training sentence", 0, 100
     )
     teacher: str = _knob(
-        "", "judges: learn what this judge of yours thinks of each sentence and corruption (distillation)"
+        "",
+        "judges: learn what this judge of yours thinks of each sentence and corruption (distillation); of several, a,b,c: their mean",
     )
     label_share: float = _knob(
         0.5, "judges with a teacher: how much the label counts beside what the teacher says", 0, 1
@@ -134,6 +135,11 @@ class Recipe:
     def split(self) -> tuple[float, int, bool, int]:
         """What `train_and_validation` splits by."""
         return self.validation_fraction, self.seed, self.official_validation, self.validation_most
+
+    @property
+    def teachers(self) -> list[str]:
+        """Names in `teacher`, none twice."""
+        return list(dict.fromkeys(name.strip() for name in self.teacher.split(",") if name.strip()))
 
 
 _TUTORIAL: dict[Task, dict[str, Any]] = {

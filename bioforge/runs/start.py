@@ -58,7 +58,8 @@ class Plan:
     base: LocalBase
     model: str
     replace_model: bool
-    teacher: str
+    teachers: dict[str, str]
+    """Names and fingerprints."""
     trackers: list[str]
 
 
@@ -104,8 +105,8 @@ def plan_run(
         raise UserError(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
-    teacher = models.fingerprint(home, chosen.teacher) if chosen.teacher else ""
-    return Plan(chosen, loaded.info, local, model or data, replace_model, teacher, told)
+    teachers = {name: models.fingerprint(home, name) for name in chosen.teachers}
+    return Plan(chosen, loaded.info, local, model or data, replace_model, teachers, told)
 
 
 def new_run(
@@ -137,7 +138,7 @@ def write_run(home: Home, plan: Plan, group: str = "") -> RunFolder:
         plan.base,
         model=plan.model,
         replace=plan.replace_model,
-        teacher=plan.teacher,
+        teachers=plan.teachers,
         trackers=plan.trackers,
         group=group,
     )
@@ -160,8 +161,9 @@ def _check_length(recipe: Recipe, base: LocalBase) -> None:
 def _check_lessons(home: Home, recipe: Recipe) -> None:
     if recipe.task == "bios" and (recipe.teacher or recipe.corruptions):
         raise UserError("teacher and corruptions are for judges; leave them out for a writer")
-    if recipe.teacher and models.info(home, recipe.teacher).task != "cola":
-        raise UserError(f"teacher={recipe.teacher}: that model is a writer; name a judge")
+    for name in recipe.teachers:
+        if models.info(home, name).task != "cola":
+            raise UserError(f"teacher={recipe.teacher}: '{name}' is a writer; name judges")
 
 
 def _check_treatment(recipe: Recipe, base: LocalBase) -> None:

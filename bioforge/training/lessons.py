@@ -1,7 +1,8 @@
-"""What a judge learns from besides its labels: corruptions of its sentences, and what a teacher thinks of all.
+"""What a judge learns from besides its labels: corruptions of its sentences, and what teachers think of all.
 
 A small judge learns more from the probabilities of a better one than from labels (Hinton et al. 2015), the
-more so on sentences made up for it (Jiao et al. 2020). Without a teacher a corruption counts as mostly wrong.
+more so on sentences made up for it (Jiao et al. 2020), and more from the mean of several than from one (Hinton et
+al., section 2). Without a teacher a corruption counts as mostly wrong.
 """
 
 from __future__ import annotations
@@ -54,15 +55,15 @@ def lessons(run: RunFolder, rows: Sequence[Row], say: Callable[[str], None]) -> 
 
     `say` is told how far it is, and may raise to stop.
 
-    Raises UserError where the teacher still has to be asked, and is gone or another one.
+    Raises UserError where a teacher still has to be asked, and is gone or another one.
     """
     home, recipe = run.home, run.recipe()
-    folder = home.lessons / run.data()["fingerprint"] / _key(recipe, rows, run.teacher())
+    folder = home.lessons / run.data()["fingerprint"] / _key(recipe, rows, sorted(run.teachers().values()))
 
     def make(staging: Path) -> None:
         made = _made(rows, recipe.corruptions)
-        if recipe.teacher:
-            made = _taught(made, _teacher(run), len(rows), recipe.label_share, say)
+        if recipe.teachers:
+            made = _taught(made, _teachers(run), len(rows), recipe.label_share, say)
         elif recipe.corruptions:
             # A corruption of an unacceptable sentence may have mended it; only a teacher could tell.
             made = [lesson for at, lesson in enumerate(made) if at < len(rows) or lesson.label == 1]
@@ -87,23 +88,25 @@ def taught(objective: Objective, given: Sequence[Lesson]) -> Encoded:
     return encode(objective, rows).aimed([lesson.target for lesson in given])
 
 
-def _teacher(run: RunFolder) -> Path:
-    """The folder of the run's teacher, if it is still the one that the run began with."""
-    home, name = run.home, run.recipe().teacher
-    if not (home.models / name).is_dir() or store.fingerprint(home, name) != run.teacher():
-        raise UserError(
-            f"the judge '{name}', which this run learns from, is gone or is another one by now; begin a new run"
-        )
-    return store.folder(home, name)
+def _teachers(run: RunFolder) -> list[Path]:
+    """The folders of the run's teachers, if they are still the ones that the run began with."""
+    home, found = run.home, []
+    for name, fingerprint in run.teachers().items():
+        if not (home.models / name).is_dir() or store.fingerprint(home, name) != fingerprint:
+            raise UserError(
+                f"the judge '{name}', which this run learns from, is gone or is another one by now; begin a new run"
+            )
+        found.append(store.folder(home, name))
+    return found
 
 
-def _key(recipe: Recipe, rows: Sequence[Row], teacher: str) -> str:
+def _key(recipe: Recipe, rows: Sequence[Row], teachers: Sequence[str]) -> str:
     decided = {
         "format": _FORMAT,
         "rows": hashlib.sha256(" ".join(str(row.row) for row in rows).encode()).hexdigest(),
         "corruptions": recipe.corruptions,
         "label_share": recipe.label_share,
-        "teacher": teacher,
+        "teachers": teachers,
     }
     return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:32]
 
@@ -124,20 +127,28 @@ def _made(rows: Sequence[Row], corruptions: int) -> list[Lesson]:
 
 
 def _taught(
-    made: list[Lesson], folder: Path, labelled: int, label_share: float, say: Callable[[str], None]
+    made: list[Lesson],
+    teachers: Sequence[Path],
+    labelled: int,
+    label_share: float,
+    say: Callable[[str], None],
 ) -> list[Lesson]:
-    """`made` with the teacher's probabilities; of the first `labelled` the label keeps its share."""
-    teacher = TorchJudge.load(folder)
-    found: list[float] = []
-    for first in range(0, len(made), _PART):
-        say(f"the teacher has read {first:,} of {len(made):,} sentences")
-        found += teacher.probabilities([lesson.sentence for lesson in made[first : first + _PART]])[0]
+    """`made` with the teachers' mean probabilities; of the first `labelled` the label keeps its share."""
+    means = [0.0] * len(made)
+    for number, folder in enumerate(teachers, start=1):
+        who = "the teacher" if len(teachers) == 1 else f"teacher {number} of {len(teachers)}"
+        teacher = TorchJudge.load(folder)
+        for first in range(0, len(made), _PART):
+            say(f"{who} has read {first:,} of {len(made):,} sentences")
+            part = [lesson.sentence for lesson in made[first : first + _PART]]
+            for at, said in enumerate(teacher.probabilities(part)[0], start=first):
+                means[at] += said / len(teachers)
     return [
         Lesson(
             lesson.sentence,
-            label_share * lesson.label + (1 - label_share) * said if at < labelled else said,
+            label_share * lesson.label + (1 - label_share) * mean if at < labelled else mean,
             lesson.row,
             lesson.label,
         )
-        for at, (lesson, said) in enumerate(zip(made, found, strict=True))
+        for at, (lesson, mean) in enumerate(zip(made, means, strict=True))
     ]
