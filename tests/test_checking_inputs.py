@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
 import subprocess
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,33 @@ def test_links_that_lead_nowhere_and_pipes_in_a_folder_are_no_files() -> None:
     Path("d/gone.md").symlink_to("none.md")
     os.mkfifo("d/pipe.md")
     assert names("d") == ["d/a.md"]
+
+
+@pytest.mark.parametrize("in_git", [False, True])
+def test_a_folder_that_may_not_be_looked_into_is_a_problem_and_the_rest_is_checked(
+    in_git: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write({"d/a.md": "Some text.", "d/shut/b.md": "Some text."})
+    if in_git:
+        git("init")
+        git("add", ".")
+    shut = Path("d/shut")
+
+    def closed(path: str | Path, real: Callable[..., Any]) -> Any:
+        if shut in (Path(path), Path(path).parent):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    # For root, as which tests may run, no folder is shut.
+    scandir, is_file = os.scandir, Path.is_file
+    monkeypatch.setattr("os.scandir", lambda path: closed(path, scandir))
+    monkeypatch.setattr(Path, "is_file", lambda path: closed(path, is_file))
+    done = check("d")
+    name = "d/shut/b.md" if in_git else "d/shut"
+    assert (
+        done.notes[0] == f"bioforge: {name} cannot be read: Permission denied" and done.code == ExitCode.USAGE
+    )
+    assert done.judge.asked == ["Some text."]
 
 
 def test_a_submodule_that_was_not_checked_out_holds_nothing() -> None:

@@ -68,8 +68,10 @@ def expand(
             if not (stdin_name and excluded and excluded(Path(stdin_name))):
                 sources["-"] = Source(name, _kind(Path(stdin_name), lines))
         elif os.path.isdir(item):  # noqa: PTH112 – Path.is_dir raises for long sentences
-            files = _files_in(Path(item))
-            if not files:
+            refused: list[OSError] = []
+            files = _files_in(Path(item), refused.append)
+            problems += [_closed(error) for error in refused]
+            if not files and not refused:
                 problems.append(Problem(item, f"{item} holds no text or Markdown files"))
             for path in files:
                 if not (excluded and excluded(path)):
@@ -144,10 +146,18 @@ def _looks_like_a_file(item: str) -> bool:
     return " " not in word and bool(Path(word).suffix[1:] or "/" in word or os.sep in word)
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """Text and Markdown files below `folder`, sorted; neither hidden ones nor those that git ignores."""
-    listed = _listed_by_git(folder)
-    paths = _walked(folder) if listed is None else listed
+def _closed(error: OSError) -> Problem:
+    name = Path(error.filename).as_posix()
+    return Problem(name, f"{name} cannot be read: {error.strerror}")
+
+
+def _files_in(folder: Path, refused: Callable[[OSError], None]) -> list[Path]:
+    """Text and Markdown files below `folder`, sorted; neither hidden ones nor those that git ignores.
+
+    `refused` is told of what may not be looked into.
+    """
+    listed = _listed_by_git(folder, refused)
+    paths = _walked(folder, refused) if listed is None else listed
     return sorted(
         path
         for path in paths
@@ -156,14 +166,22 @@ def _files_in(folder: Path) -> list[Path]:
     )
 
 
-def _walked(folder: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
+def _walked(folder: Path, refused: Callable[[OSError], None]) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder, onerror=refused):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        # Pipes would wait for a writer, and links may lead nowhere.
-        yield from (path for name in files if (path := Path(root, name)).is_file())
+        yield from (path for name in files if _is_file(path := Path(root, name), refused))
 
 
-def _listed_by_git(folder: Path) -> list[Path] | None:
+def _is_file(path: Path, refused: Callable[[OSError], None]) -> bool:
+    """Not so pipes, which would wait for a writer, and links that lead nowhere."""
+    try:
+        return path.is_file()
+    except OSError as error:
+        refused(error)
+        return False
+
+
+def _listed_by_git(folder: Path, refused: Callable[[OSError], None]) -> list[Path] | None:
     """Files that git tracks or would track; None outside a repository, and in a folder that is ignored itself."""
     try:
         if git(folder, "check-ignore", "-q", ".").returncode != 1:
@@ -176,10 +194,13 @@ def _listed_by_git(folder: Path) -> list[Path] | None:
     found: list[Path] = []
     for raw in sorted(set(listed.stdout.split(b"\0")) - {b""}):
         path = folder / os.fsdecode(raw)
-        if path.is_file():
-            found.append(path)
-        # Another repository inside this one; a link to a folder leads to what is listed anyway, or out of here.
-        # A submodule that was not checked out lists its own folder.
-        elif path != folder and path.is_dir() and not path.is_symlink():
-            found += _files_in(path)
+        try:
+            if path.is_file():
+                found.append(path)
+            # Another repository inside this one; a link to a folder leads to what is listed anyway, or out of here.
+            # A submodule that was not checked out lists its own folder.
+            elif path != folder and path.is_dir() and not path.is_symlink():
+                found += _files_in(path, refused)
+        except OSError as error:
+            refused(error)
     return found
