@@ -273,9 +273,9 @@ class BioforgeApp(App[None], inherit_bindings=False):
     async def _quit(self) -> None:
         running = [line.run for line in _running(self.lines)]
         if running:
-            names = ", ".join(run.name for run in running)
+            names, be = ", ".join(run.name for run in running), "is" if len(running) == 1 else "are"
             answers = [("k", "Keep it running", "keep"), ("s", "Save and stop it", "stop")]
-            answer = await self.push_screen_wait(Choice(f"{names} is still training.", answers))
+            answer = await self.push_screen_wait(Choice(f"{names} {be} still training.", answers))
             if answer is None:
                 return
             if answer == "stop":
