@@ -28,7 +28,7 @@ TASKS: tuple[tuple[Task, str], ...] = (("bios", "writers"), ("cola", "judges"))
 EXIT_CODES: dict[ExitCode, str] = {
     ExitCode.OK: "Fine.",
     ExitCode.FOUND: "`check` found something, or `generate` found fewer texts than asked for.",
-    ExitCode.USAGE: "Bad usage or bad input: one line says what, where, and what to do. Nothing was changed.",
+    ExitCode.USAGE: "Bad usage or bad input: one line says what, where, and what to do. A refused command has changed nothing; a training that failed keeps what it saved.",
     ExitCode.FAULT: "A fault of ours; the line names a file with the details.",
     ExitCode.INTERRUPTED: "Interrupted; a training that was told to stop has saved first.",
     ExitCode.UNREAD: "Whoever read the output has seen enough, as of `| head`.",

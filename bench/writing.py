@@ -1,6 +1,6 @@
 """What cleaning and ranking do to a writer's texts: raw drafts, the same cleaned, the best of each four.
 
-    python -m bench.writing --writer wiki-djs --judges cola-minilm-42 mpnet-a
+    python -m bench.writing --writer starter-writer --judges starter-judge starter-judge-large --texts 256
 
 A judge that chose is never the one that measures. Writes its section of docs/results.md.
 """

@@ -192,7 +192,9 @@ def show_model(
         facts += [f"  run {info.run}, step {info.step:,}, preset {info.recipe.get('preset')}"]
         facts += [f"  {key}: {metric(key, value)}" for key, value in info.metrics.items()]
         if info.threshold is not None:
-            facts.append(f"  acceptable from a probability of {info.threshold:.2f}")
+            facts.append(
+                f"  acceptable from a probability of {info.threshold:.2f}, at a temperature of {info.temperature:.2f}"
+            )
         if info.task == "cola":
             facts.append(f"  quick answers: {export_line(read_export(folder))}")
     else:
