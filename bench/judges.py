@@ -8,6 +8,7 @@ Each name is a judge of the store. Nothing is trained and nothing is chosen here
 from __future__ import annotations
 
 import argparse
+import shlex
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def main() -> None:
         sizes[label] = f"{sum(weight.numel() for weight in judges[0].model.parameters()) / 1e6:.0f} M"
         groups[label] = {split: read(judges, data, split) for split in SPLITS}
         print(_summary(label, groups[label], sizes[label]), flush=True)
-    command = "python -m bench.judges --data " + asked.data + " " + " ".join(asked.judges)
+    command = shlex.join(["python", "-m", "bench.judges", "--data", asked.data, *asked.judges])
     results.keep("judges", _page(groups, sizes, command))
 
 
