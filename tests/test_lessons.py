@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from bioforge.paths import Home
 from bioforge.runs import recipe as recipes
 from bioforge.runs.folder import RunFolder
 from bioforge.runs.start import new_run
+from bioforge.training.estimate import estimate
 from bioforge.training.job import prepare
 from bioforge.training.lessons import lessons
 from bioforge.training.objective import Example, Judging
 from tests.helpers import make_run, work
+from tests.test_scale import import_texts
 
 SENTENCES = [
     "The singer who wrote the songs plays them in the cellar every night.",
@@ -157,6 +160,39 @@ def test_several_teachers_teach_their_mean(
         lessons(run, rows[1:], _silent)
 
 
+def test_unlabelled_sentences_are_learnt_as_the_teacher_finds_them(
+    home: Home,
+    teacher: TorchJudge,
+    sentences: DataInfo,
+    tiny_bert: Path,
+    asked: Callable[..., RunFolder],
+    tmp_path: Path,
+) -> None:
+    rows = list(data_store.load(home, "sentences").rows)
+    held_out = rows[-1].text
+    texts = ["A cat sat there. It slept.", f"{held_out} It slept.", "Dogs barks."]
+    prose = import_texts(home, texts, tmp_path / "prose.jsonl", "prose")
+    plain = lessons(asked(corruptions=1, teacher="sentences"), rows[:20], _silent)
+    run = asked(corruptions=1, teacher="sentences", unlabelled="prose")
+    made = lessons(run, rows[:20], _silent)
+    assert made[: len(plain)] == plain
+    extra = made[len(plain) :]
+    assert [lesson.sentence for lesson in extra] == ["A cat sat there.", "It slept.", "Dogs barks."]
+    said = teacher.probabilities([lesson.sentence for lesson in extra])[0]
+    assert [lesson.target for lesson in extra] == pytest.approx(said, abs=1e-2)
+    assert [(lesson.row, lesson.label) for lesson in extra] == [(0, int(p >= 0.5)) for p in said]
+    assert run.unlabelled()["fingerprint"] == prose.fingerprint
+    assert work(asked(teacher="sentences", unlabelled="prose", epochs=1)) == 0
+    more, less = (
+        estimate(home, recipe, "sentences", run.base())
+        for recipe in (run.recipe(), replace(run.recipe(), unlabelled=""))
+    )
+    assert more.tokens > less.tokens
+    data_store.remove(home, "prose")
+    with pytest.raises(UserError, match="'prose', whose sentences this run learns from, is gone"):
+        lessons(run, rows[:19], _silent)
+
+
 def test_runs_of_several_seeds_share_their_lessons_and_other_rows_do_not(
     home: Home, sentences: DataInfo, asked: Callable[..., RunFolder]
 ) -> None:
@@ -235,9 +271,13 @@ def test_a_student_trains_on_lessons_and_is_published(
     assert made.recipe["teacher"] == "sentences" and made.recipe["corruptions"] == 1
 
 
-def test_what_does_not_fit_is_refused_before_a_run_begins(home: Home, djs: DataInfo, tiny_gpt2: Path) -> None:
+def test_what_does_not_fit_is_refused_before_a_run_begins(
+    home: Home, djs: DataInfo, sentences: DataInfo, tiny_gpt2: Path, tiny_bert: Path
+) -> None:
     with pytest.raises(UserError, match="for judges"):
         new_run(home, "bios", "djs", str(tiny_gpt2), "quick", ["corruptions=2"])
+    with pytest.raises(UserError, match="only a teacher can judge these sentences"):
+        new_run(home, "cola", "sentences", str(tiny_bert), "quick", ["unlabelled=djs"])
     with pytest.raises(
         UserError, match="no preset 'strong' for writers; there are: tutorial, balanced, quick"
     ):
@@ -256,4 +296,8 @@ def test_each_of_several_teachers_is_a_judge(
     assert work(make_run(home, "bios", "djs", tiny_gpt2, epochs=1)) == 0
     with pytest.raises(UserError, match="teacher=sentences,djs: 'djs' is a writer; name judges"):
         new_run(home, "cola", "sentences", str(tiny_bert), "quick", ["teacher=sentences,djs"])
+    with pytest.raises(UserError, match="unlabelled=sentences: that is what the run learns from anyway"):
+        new_run(
+            home, "cola", "sentences", str(tiny_bert), "quick", ["teacher=sentences", "unlabelled=sentences"]
+        )
     assert not new_run(home, "cola", "sentences", str(tiny_bert), "quick").teachers()

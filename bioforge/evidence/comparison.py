@@ -191,6 +191,7 @@ def _differences(runs: Sequence[RunFolder], snapshots: Sequence[Snapshot]) -> li
             for base in (run.base() for run in runs)
         ],
         "teachers": [run.teachers() for run in runs],
+        "unlabelled": [{"fingerprint": run.unlabelled().get("fingerprint")} for run in runs],
         "versions": [_versions(run, snapshot) for run, snapshot in zip(runs, snapshots, strict=True)],
     }
     found = []

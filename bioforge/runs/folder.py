@@ -140,6 +140,10 @@ class RunFolder:
         """Names and fingerprints of the judges that the recipe names as teachers."""
         return self._json("teachers.json") if self.recipe().teachers else {}
 
+    def unlabelled(self) -> dict[str, Any]:
+        """The data set whose sentences only the teachers judge, as `data()`; empty where there is none."""
+        return self._json("unlabelled.json") if self.recipe().unlabelled else {}
+
     def _json(self, name: str) -> dict[str, Any]:
         try:
             value = read_json(self.path / name)
@@ -346,6 +350,7 @@ def create(
     model: str,
     replace: bool = False,
     teachers: Mapping[str, str] | None = None,
+    unlabelled: DataInfo | None = None,
     trackers: Sequence[str] = (),
     group: str = "",
 ) -> RunFolder:
@@ -359,21 +364,24 @@ def create(
             with new_folder(home.runs / name) as folder:
                 write_json(folder / "run.json", asdict(info))
                 write_json(folder / "recipe.json", asdict(recipe))
-                write_json(
-                    folder / "data.json",
-                    {
-                        "name": data.name,
-                        "kind": data.kind,
-                        "fingerprint": data.fingerprint,
-                        "file": data.file,
-                    },
-                )
+                write_json(folder / "data.json", _described(data))
                 write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
                 if teachers:
                     write_json(folder / "teachers.json", dict(teachers))
+                if unlabelled:
+                    write_json(folder / "unlabelled.json", _described(unlabelled))
             return RunFolder(home.runs / name)
         except FileExistsError:
             continue
+
+
+def _described(data: DataInfo) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "kind": data.kind,
+        "fingerprint": data.fingerprint,
+        "file": data.file,
+    }
 
 
 def find(home: Home, name: str) -> RunFolder:

@@ -82,6 +82,9 @@ class Recipe:
         "",
         "judges: learn what this judge of yours thinks of each sentence and corruption (distillation); of several, a,b,c: their mean",
     )
+    unlabelled: str = _knob(
+        "", "judges with a teacher: also learn what it thinks of the sentences of this data set of yours"
+    )
     label_share: float = _knob(
         0.5, "judges with a teacher: how much the label counts beside what the teacher says", 0, 1
     )

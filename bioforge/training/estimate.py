@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from bioforge.data import store as data_store
 from bioforge.data.split import train_and_validation
+from bioforge.judging.sentences import split
 from bioforge.models.bases import LocalBase, read_config, reading_limit, weights_of
 from bioforge.models.tokenization import token_counts
 from bioforge.paths import Home
@@ -54,7 +55,7 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     train, validation = train_and_validation(data_store.load(home, data), *recipe.split)
     longest = recipe.max_length or reading_limit(read_config(base.folder))
     per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
-    rows = len(train) * (1 + recipe.corruptions)
+    rows = len(train) * (1 + recipe.corruptions) + _unlabelled(home, recipe)
     per_epoch = steps_per_epoch(rows, recipe.batch_size, recipe.accumulate)
     steps = per_epoch * recipe.epochs
     share = min(1.0, recipe.max_steps / steps) if recipe.max_steps else 1.0
@@ -67,6 +68,15 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     if not speed:
         speed, basis = _speed_of_arithmetic(recipe, base), "a guess from this machine's arithmetic"
     return Estimate(_START_S + (tokens + checked) / speed, int(steps * share), tokens, basis)
+
+
+def _unlabelled(home: Home, recipe: Recipe) -> int:
+    """About how many sentences the data set has that only the teachers judge."""
+    if not recipe.unlabelled:
+        return 0
+    rows = data_store.load(home, recipe.unlabelled).rows
+    some = rows[:: max(1, len(rows) // _SAMPLE)]
+    return round(len(rows) * statistics.fmean(len(split(row.text)) for row in some))
 
 
 def _tokens_per_row(base: LocalBase, texts: list[str], longest: int) -> float:

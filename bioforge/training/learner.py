@@ -83,7 +83,7 @@ class Learner:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm or math.inf)
         value, gradient = loss.item(), norm.item()
         if not math.isfinite(value) or not math.isfinite(gradient):
-            rows = sorted(example.row for batch in batches for example in batch)
+            rows = sorted({example.row for batch in batches for example in batch} - {0})
             raise DivergedError(
                 f"at step {self.progress.step + 1} the loss is {value} and the gradient norm {gradient}; {DIVERGED}. "
                 f"Rows of the data in that batch: {', '.join(map(str, rows))}"

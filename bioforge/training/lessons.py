@@ -1,4 +1,4 @@
-"""What a judge learns from besides its labels: corruptions of its sentences, and what teachers think of all.
+"""What a judge learns from besides its labels: corruptions of its sentences, unlabelled ones, and what teachers think of all.
 
 A small judge learns more from the probabilities of a better one than from labels (Hinton et al. 2015), the
 more so on sentences made up for it (Jiao et al. 2020), and more from the mean of several than from one (Hinton et
@@ -11,19 +11,20 @@ import hashlib
 import json
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bioforge.cache import cached
+from bioforge.data import store as data_store
 from bioforge.data.corruptions import Corruptor, Lexicon
-from bioforge.data.rows import Row
+from bioforge.data.rows import Row, digest
 from bioforge.errors import UserError
 from bioforge.files import read_json, write_json
+from bioforge.judging.sentences import split
 from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store
 from bioforge.runs.folder import RunFolder
-from bioforge.runs.recipe import Recipe
 from bioforge.training.objective import Objective
 from bioforge.training.tokens import Encoded, encode
 
@@ -46,22 +47,23 @@ class Lesson:
     target: float
     """Probability of `acceptable` to learn."""
     row: int
-    """Row of the imported file that it is, or was made from."""
+    """Row of the imported file that it is, or was made from; 0 of an unlabelled one."""
     label: int
+    """That row's; of an unlabelled one what the teachers say."""
 
 
 def lessons(run: RunFolder, rows: Sequence[Row], say: Callable[[str], None]) -> list[Lesson]:
-    """One of each of the run's `rows`, in order, then their corruptions; from the cache where they are in it.
+    """One of each of the run's `rows`, in order, their corruptions, and the unlabelled sentences; from the cache where they are in it.
 
     `say` is told how far it is, and may raise to stop.
 
-    Raises UserError where a teacher still has to be asked, and is gone or another one.
+    Raises UserError where a teacher still has to be asked, and is gone or another one, and where the unlabelled data are.
     """
     home, recipe = run.home, run.recipe()
-    folder = home.lessons / run.data()["fingerprint"] / _key(recipe, rows, sorted(run.teachers().values()))
+    folder = home.lessons / run.data()["fingerprint"] / _key(run, rows)
 
     def make(staging: Path) -> None:
-        made = _made(rows, recipe.corruptions)
+        made = [*_made(rows, recipe.corruptions), *_unlabelled(run)]
         if recipe.teachers:
             made = _taught(made, _teachers(run), len(rows), recipe.label_share, say)
         elif recipe.corruptions:
@@ -100,13 +102,40 @@ def _teachers(run: RunFolder) -> list[Path]:
     return found
 
 
-def _key(recipe: Recipe, rows: Sequence[Row], teachers: Sequence[str]) -> str:
+def _unlabelled(run: RunFolder) -> Iterator[Lesson]:
+    """Each sentence of the run's unlabelled data once, but none that its own data have, in whichever split."""
+    asked = run.unlabelled()
+    if not asked:
+        return
+    name = asked["name"]
+    if (
+        not (run.home.data / name).is_dir()
+        or data_store.info(run.home, name).fingerprint != asked["fingerprint"]
+    ):
+        raise UserError(
+            f"data set '{name}', whose sentences this run learns from, is gone or is another one by now; "
+            f"import it again: bioforge data import {asked['kind']} {asked['file'] or 'FILE'} --name {name}"
+        )
+    own = data_store.load(run.home, run.data()["name"]).rows
+    known = {digest(row.text) for row in own}
+    for row in data_store.load(run.home, name).rows:
+        for start, end in split(row.text):
+            sentence = row.text[start:end]
+            mark = digest(sentence)
+            if mark not in known:
+                known.add(mark)
+                yield Lesson(sentence, _WRONG, 0, 0)
+
+
+def _key(run: RunFolder, rows: Sequence[Row]) -> str:
+    recipe = run.recipe()
     decided = {
         "format": _FORMAT,
         "rows": hashlib.sha256(" ".join(str(row.row) for row in rows).encode()).hexdigest(),
         "corruptions": recipe.corruptions,
         "label_share": recipe.label_share,
-        "teachers": teachers,
+        "teachers": sorted(run.teachers().values()),
+        "unlabelled": run.unlabelled().get("fingerprint"),
     }
     return hashlib.sha256(json.dumps(decided).encode()).hexdigest()[:32]
 
@@ -148,7 +177,7 @@ def _taught(
             lesson.sentence,
             label_share * lesson.label + (1 - label_share) * mean if at < labelled else mean,
             lesson.row,
-            lesson.label,
+            lesson.label if lesson.row else int(mean >= 0.5),
         )
         for at, (lesson, mean) in enumerate(zip(made, means, strict=True))
     ]

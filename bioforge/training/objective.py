@@ -27,7 +27,7 @@ class Example:
     ids: list[int]
     label: int = IGNORED
     row: int = 0
-    """Row in the imported file."""
+    """Row in the imported file; 0 of a sentence from elsewhere."""
     target: float = IGNORED
     """Probability of `acceptable` to learn: the label, or what a teacher says (`lessons.py`)."""
 
