@@ -110,15 +110,19 @@ def _train(home: Home, task: Task, data: str, model: str, preset: str, settings:
 
 
 def _write(home: Home, tokens: int) -> None:
+    from bioforge.drafting.desk import Desk
+    from bioforge.drafting.order import Order
+    from bioforge.drafting.prompts import Prompt
     from bioforge.generation.writer import Sampling, Writer
     from bioforge.models import store
+    from bioforge.reporting.drafts import facts
     from bioforge.reporting.text import safe
 
     writer = Writer.load(store.folder(home, _WRITER))
-    for number, text in enumerate(
-        writer.write(_PROMPT, 3, Sampling(tokens, top_p=0.9, temperature=0.7), seed=42), 1
-    ):
-        show(f"{number}: {safe(text.text)}{'' if text.ended else ' …'}", "")
+    order = Order([Prompt(_PROMPT)], 3, Sampling(tokens, top_p=0.9, temperature=0.7), seed=42)
+    (outcome,) = Desk(writer).write(order)
+    for number, draft in enumerate(outcome.texts, 1):
+        show(f"{number}: {safe(draft.text)}", f"   {facts(draft)}", "")
     sys.stdout.flush()
 
 
