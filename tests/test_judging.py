@@ -21,9 +21,11 @@ from bioforge.judging.metrics import (
     best_threshold,
     calibration_error,
     counts,
+    gain_of,
     mcc,
     mcc_by_batch,
     mcc_interval,
+    verdicts,
 )
 from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store
@@ -72,6 +74,34 @@ def test_the_threshold_separates_what_can_be_separated() -> None:
     cut = best_threshold(labels, probabilities)
     assert 0.79 < cut <= 0.85
     assert best_threshold([0, 1], [0.5, 0.5]) == 0.5
+    assert best_threshold([1, 1, 1], [0.1, 0.2, 0.9]) == 0.5
+
+
+def drawn(sentences: int, shift: float, seed: int) -> tuple[list[int], list[float]]:
+    """Labels drawn by probabilities, and those probabilities, with `shift` added to their log-odds."""
+    draw = np.random.default_rng(seed)
+    margins = draw.normal(0.5, 2.0, size=sentences)
+    labels = draw.random(sentences) < 1 / (1 + np.exp(-margins))
+    return labels.astype(int).tolist(), (1 / (1 + np.exp(-margins - shift))).tolist()
+
+
+def test_a_threshold_other_than_a_half_needs_more_than_luck() -> None:
+    honest = [best_threshold(*drawn(500, 0.0, seed)) for seed in range(20)]
+    assert sum(cut == 0.5 for cut in honest) >= 16
+    shifted = [best_threshold(*drawn(500, 2.0, seed)) for seed in range(20)]
+    assert np.mean(shifted) == pytest.approx(1 / (1 + np.exp(-2.0)), abs=0.03) and min(shifted) > 0.75
+
+
+def test_the_gain_of_a_threshold_has_the_error_that_drawing_sentences_anew_gives() -> None:
+    labels, probabilities = drawn(400, 1.5, 3)
+    before, after = verdicts(probabilities, 0.5), verdicts(probabilities, 0.8)
+    gain, error = gain_of(labels, before, after)
+    assert gain == pytest.approx(mcc(labels, after) - mcc(labels, before))
+    draw = np.random.default_rng(1)
+    rows = [draw.integers(400, size=400) for _ in range(500)]
+    truth, old, new = map(np.array, (labels, before, after))
+    again = [mcc(truth[some], new[some]) - mcc(truth[some], old[some]) for some in rows]
+    assert error == pytest.approx(np.std(again), rel=0.15)
 
 
 @pytest.fixture
