@@ -12,12 +12,14 @@ import argparse
 import shlex
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from bench import results
+from bench.judges import read
 from bioforge.data import store
 from bioforge.data.cola import IN_DOMAIN_DEV
 from bioforge.judging.metrics import best_threshold, mcc_of_counts
@@ -25,7 +27,7 @@ from bioforge.judging.torch_judge import TorchJudge
 from bioforge.models import store as models
 from bioforge.paths import home
 
-Values = NDArray[np.float64]
+Values = NDArray[Any]
 TIMES = 100
 SHIFTS = (0.0, 0.4, 0.8, 2.0)
 GRID = np.linspace(0.05, 0.95, 91)
@@ -39,7 +41,7 @@ def highest(labels: Values, probabilities: Values) -> float:
 RULES: dict[str, Callable[[Values, Values], float]] = {
     "a half": lambda _labels, _probabilities: 0.5,
     "highest MCC": highest,
-    "ours": lambda labels, probabilities: best_threshold(labels.astype(int).tolist(), probabilities.tolist()),
+    "ours": lambda labels, probabilities: best_threshold(labels.tolist(), probabilities.tolist()),
 }
 
 
@@ -68,17 +70,13 @@ def main() -> None:
     parser.add_argument("judges", nargs="+", metavar="MODEL")
     parser.add_argument("--data", default="cola")
     asked = parser.parse_args()
-    rows = list(store.load(home(), asked.data).split(IN_DOMAIN_DEV))
-    labels = np.array([float(row.label or 0) for row in rows])
-    said = []
-    for name in asked.judges:
-        judge = TorchJudge.load(models.folder(home(), name))
-        said.append(np.array(judge.probabilities([row.text for row in rows])[0]))
+    judges = [TorchJudge.load(models.folder(home(), name)) for name in asked.judges]
+    said = read(judges, store.load(home(), asked.data), IN_DOMAIN_DEV)
     table = [
         [
             f"{shift:+.1f}",
             *(
-                f"{statistics.mean(measured(labels, expit(logit(found) + shift), rule) for found in said):.3f}"
+                f"{statistics.mean(measured(said.labels, expit(logit(found) + shift), rule) for found in said.probabilities):.3f}"
                 for rule in RULES.values()
             ),
         ]
@@ -92,7 +90,7 @@ def main() -> None:
         "",
         results.machine(),
         "",
-        f"MCC of in-domain dev sentences that did not choose: {len(rows)} sentences in two halves, {TIMES} times, mean of {len(said)} judges. "
+        f"MCC of in-domain dev sentences that did not choose: {len(said.labels)} sentences in two halves, {TIMES} times, mean of {len(judges)} judges. "
         "Log-odds as they are, and moved.",
         "",
         results.table(("moved by", *RULES), table),

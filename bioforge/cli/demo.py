@@ -115,14 +115,13 @@ def _write(home: Home, tokens: int) -> None:
     from bioforge.drafting.prompts import Prompt
     from bioforge.generation.writer import Sampling, Writer
     from bioforge.models import store
-    from bioforge.reporting.drafts import facts
-    from bioforge.reporting.text import safe
+    from bioforge.reporting.drafts import numbered
 
     writer = Writer.load(store.folder(home, _WRITER))
     order = Order([Prompt(_PROMPT)], 3, Sampling(tokens, top_p=0.9, temperature=0.7), seed=42)
     (outcome,) = Desk(writer).write(order)
     for number, draft in enumerate(outcome.texts, 1):
-        show(f"{number}: {safe(draft.text)}", f"   {facts(draft)}", "")
+        show(*numbered(number, draft), "")
     sys.stdout.flush()
 
 

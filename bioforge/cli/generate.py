@@ -205,7 +205,7 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
     """
     from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE
     from bioforge.drafting.output import write
-    from bioforge.reporting.drafts import cut, facts, shortfall, summary
+    from bioforge.reporting.drafts import cut, facts, numbered, shortfall, summary
     from bioforge.reporting.text import safe
 
     with stop_on_interrupt() as stopped:
@@ -239,9 +239,8 @@ def _write(desk: Desk, order: Order, out: Path | None, described: dict[str, str 
             note(f"{facts(draft)} {'' if order.length.is_set else cut(draft)}".strip())
     elif not out:
         for index, draft in enumerate(texts, 1):
-            whole = draft.ended or (order.trim and NO_WHOLE_SENTENCE not in draft.flaws)
-            sys.stdout.write(f"{index}: {safe(draft.text)}{'' if whole else ' …'}\n")
-            sys.stdout.write(f"   {facts(draft)}\n\n")
+            text, known = numbered(index, draft, order.trim)
+            sys.stdout.write(f"{text}\n{known}\n\n")
     if lost:
         raise lost
     if stopped():

@@ -8,10 +8,10 @@ import hashlib
 import statistics
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from bioforge.data.bios import Biographies, BiosFile
 from bioforge.data.cola import ColaFile
@@ -60,6 +60,16 @@ class DataInfo:
     @property
     def size(self) -> int:
         return sum(self.splits.values())
+
+    @property
+    def pin(self) -> dict[str, Any]:
+        """What a run keeps of it, to find the same data again: `load_pinned`."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "fingerprint": self.fingerprint,
+            "file": self.file,
+        }
 
 
 @dataclass(frozen=True)
@@ -248,6 +258,23 @@ def load(home: Home, name: str) -> DataSet:
     if fingerprint != described.fingerprint:
         raise UserError(f"data set '{name}' was changed on disk ({path}); remove it and import it again")
     return DataSet(described, open_rows(path.parent, fingerprint))
+
+
+def load_pinned(home: Home, pin: Mapping[str, Any], which: str) -> DataSet:
+    """The data set that a run began with; `which` (or `whose sentences`) it learns from.
+
+    Raises UserError where it is gone, or is another one by now.
+    """
+    name = pin["name"]
+    again = f"bioforge data import {pin['kind']} {pin.get('file') or 'FILE'} --name {name}"
+    if not (home.data / name).is_dir():
+        raise UserError(f"data set '{name}', {which} this run learns from, is gone; import it again: {again}")
+    data = load(home, name)
+    if data.info.fingerprint != pin["fingerprint"]:
+        raise UserError(
+            f"data set '{name}' is not the one this run began with; remove it and import that one again: {again}"
+        )
+    return data
 
 
 def remove(home: Home, name: str) -> None:

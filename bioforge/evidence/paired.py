@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bioforge.judging.metrics import mcc_of_counts
+from bioforge.judging.metrics import mcc_of_counts, paired_counts
 from bioforge.models.card import FEWEST
 from bioforge.runs.outcome import Judged, Written
 
@@ -62,19 +62,14 @@ def judged_contrasts(
         (np.asarray(judged.probabilities)[at] >= threshold).astype(int)
         for judged, at, threshold in zip((baseline, other), (first, second), thresholds, strict=True)
     ]
-    # Resampling sentences with replacement draws the eight cells of (label, verdict, verdict) from a multinomial.
-    cells = np.bincount(4 * truth + 2 * said[0] + said[1], minlength=8)
     total = len(places)
-    draw = np.random.default_rng(seed)
-    tables = np.vstack([cells, draw.multinomial(total, cells / total, size=_resamples(level))])
+    one, two = paired_counts(truth, said[0], said[1], _resamples(level), seed)
     metrics: dict[str, Callable[..., Array]] = {
         "MCC": mcc_of_counts,
         "accuracy": lambda tp, tn, *_: (tp + tn) / total,
     }
     return [
-        _contrast(
-            baseline.split, name, total, measure(*_table(tables, 1)), measure(*_table(tables, 0)), level
-        )
+        _contrast(baseline.split, name, total, measure(*one), measure(*two), level)
         for name, measure in metrics.items()
     ]
 
@@ -117,17 +112,6 @@ def in_common(baseline: Judged | Written, other: Judged | Written) -> Array:
     place = {position: at for at, position in enumerate(baseline.positions)}
     pairs = [(place[position], at) for at, position in enumerate(other.positions) if position in place]
     return np.asarray(pairs, dtype=int).reshape(-1, 2)
-
-
-def _table(cells: Array, bit: int) -> tuple[Array, Array, Array, Array]:
-    """True and false positives and negatives of the verdict that is `bit` of a cell's number."""
-
-    def of(label: int, verdict: int) -> Array:
-        chosen = [cell for cell in range(8) if cell >> 2 == label and cell >> bit & 1 == verdict]
-        total: Array = cells[:, chosen].sum(axis=1)
-        return total
-
-    return of(1, 1), of(0, 0), of(0, 1), of(1, 0)
 
 
 def _resamples(level: float) -> int:

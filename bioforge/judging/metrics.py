@@ -127,13 +127,13 @@ def best_threshold(labels: Sequence[int], probabilities: Sequence[float]) -> flo
 def _crossing(labels: Sequence[int], probabilities: Sequence[float]) -> float:
     """Where a logistic curve through the labels, fitted to the log-odds, crosses a half: from 0.05 to 0.95, in hundredths."""
     from scipy.optimize import minimize
-    from scipy.special import expit, logit
+    from scipy.special import expit
 
     truth = np.asarray(labels) == 1
     good, bad = int(truth.sum()), int((~truth).sum())
     # Platt's targets keep the curve finite where it could part the labels without a fault.
     targets = np.where(truth, (good + 1) / (good + 2), 1 / (bad + 2))
-    margins = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-12, 1 - 1e-12))
+    margins = _log_odds(probabilities)
 
     def surprise(curve: Array) -> float:
         heights = curve[0] * margins + curve[1]
@@ -147,16 +147,36 @@ def _crossing(labels: Sequence[int], probabilities: Sequence[float]) -> float:
 
 def gain_of(labels: Sequence[int], before: Sequence[int], after: Sequence[int]) -> tuple[float, float]:
     """By how much MCC is higher after than before, and the standard error of that (bootstrap over sentences)."""
-    kinds = 4 * np.asarray(labels) + 2 * np.asarray(before) + np.asarray(after)
-    cells = np.bincount(kinds, minlength=8)
-    drawn = np.random.default_rng(0).multinomial(len(kinds), cells / len(kinds), size=RESAMPLES)
-    tables = np.vstack([cells, drawn]).reshape(-1, 2, 2, 2)
-    was, now = (
-        mcc_of_counts(table[:, 1, 1], table[:, 0, 0], table[:, 0, 1], table[:, 1, 0])
-        for table in (tables.sum(axis=3), tables.sum(axis=2))
-    )
-    gains = now - was
+    was, now = paired_counts(np.asarray(labels), np.asarray(before), np.asarray(after), RESAMPLES)
+    gains = mcc_of_counts(*now) - mcc_of_counts(*was)
     return float(gains[0]), float(gains[1:].std())
+
+
+def paired_counts(
+    labels: Array, first: Array, second: Array, resamples: int, seed: int = 0
+) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Of two sets of verdicts on the same sentences: true positives and negatives, false positives and negatives.
+
+    Each `(1 + resamples,)`: as measured, then with sentences drawn anew, both sets on the same draws.
+    """
+    cells = np.bincount(4 * labels + 2 * first + second, minlength=8)
+    # Resampling sentences with replacement draws the eight cells of (label, verdict, verdict) from a multinomial.
+    drawn = np.random.default_rng(seed).multinomial(len(labels), cells / len(labels), size=resamples)
+    tables = np.vstack([cells, drawn]).reshape(-1, 2, 2, 2)
+    one, two = tables.sum(axis=3), tables.sum(axis=2)
+    return _four(one), _four(two)
+
+
+def _four(tables: Array) -> tuple[Array, ...]:
+    """Of tables `(…, label, verdict)`."""
+    return tables[:, 1, 1], tables[:, 0, 0], tables[:, 0, 1], tables[:, 1, 0]
+
+
+def _log_odds(probabilities: Sequence[float]) -> Array:
+    from scipy.special import logit
+
+    found: Array = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-12, 1 - 1e-12))
+    return found
 
 
 def best_temperature(labels: Sequence[int], probabilities: Sequence[float]) -> float:
@@ -165,10 +185,9 @@ def best_temperature(labels: Sequence[int], probabilities: Sequence[float]) -> f
     Between a quarter and four: a judge further off than that is wrong, not merely overconfident.
     """
     from scipy.optimize import minimize_scalar
-    from scipy.special import logit
 
     truth = np.asarray(labels)
-    margins = logit(np.clip(np.asarray(probabilities, dtype=float), 1e-12, 1 - 1e-12))
+    margins = _log_odds(probabilities)
     signed = np.where(truth == 1, margins, -margins)
 
     def surprise(log_temperature: float) -> float:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from bioforge.drafting.cleaning import NO_WHOLE_SENTENCE
 from bioforge.drafting.draft import Draft, Outcome
 from bioforge.drafting.order import Order
-from bioforge.reporting.text import count, one_line
+from bioforge.reporting.text import count, one_line, safe
 
 _QUOTED = 60
+
+
+def numbered(number: int, draft: Draft, trim: bool = True) -> tuple[str, str]:
+    """A text among several, and what is known of it; an ellipsis where it was cut inside a sentence."""
+    whole = draft.ended or (trim and NO_WHOLE_SENTENCE not in draft.flaws)
+    return f"{number}: {safe(draft.text)}{'' if whole else ' …'}", f"   {facts(draft)}"
 
 
 def facts(draft: Draft) -> str:

@@ -364,24 +364,15 @@ def create(
             with new_folder(home.runs / name) as folder:
                 write_json(folder / "run.json", asdict(info))
                 write_json(folder / "recipe.json", asdict(recipe))
-                write_json(folder / "data.json", _described(data))
+                write_json(folder / "data.json", data.pin)
                 write_json(folder / "base.json", {**asdict(base), "folder": str(base.folder)})
                 if teachers:
                     write_json(folder / "teachers.json", dict(teachers))
                 if unlabelled:
-                    write_json(folder / "unlabelled.json", _described(unlabelled))
+                    write_json(folder / "unlabelled.json", unlabelled.pin)
             return RunFolder(home.runs / name)
         except FileExistsError:
             continue
-
-
-def _described(data: DataInfo) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "kind": data.kind,
-        "fingerprint": data.fingerprint,
-        "file": data.file,
-    }
 
 
 def find(home: Home, name: str) -> RunFolder:

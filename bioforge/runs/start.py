@@ -93,7 +93,7 @@ def plan_run(
     check_family(local, task)
     _check_length(chosen, local)
     _check_treatment(chosen, local)
-    unlabelled = _check_lessons(home, chosen, data)
+    _check_lessons(home, chosen, data)
     train_and_validation(loaded, *chosen.split)
     told = check_trackers(trackers)
     if model is not None:
@@ -108,6 +108,7 @@ def plan_run(
             f"{existing}: {human_size(free)} free, training needs about {human_size(needed)}; make room"
         )
     teachers = {name: models.fingerprint(home, name) for name in chosen.teachers}
+    unlabelled = data_store.info(home, chosen.unlabelled) if chosen.unlabelled else None
     return Plan(chosen, loaded.info, local, model or data, replace_model, teachers, unlabelled, told)
 
 
@@ -161,22 +162,18 @@ def _check_length(recipe: Recipe, base: LocalBase) -> None:
         raise UserError(f"max_length={recipe.max_length} leaves no room for a text; the least is {_SHORTEST}")
 
 
-def _check_lessons(home: Home, recipe: Recipe, data: str) -> DataInfo | None:
-    """Returns what the recipe calls unlabelled."""
+def _check_lessons(home: Home, recipe: Recipe, data: str) -> None:
     if recipe.task == "bios" and (recipe.teacher or recipe.corruptions or recipe.unlabelled):
         raise UserError("teacher, corruptions and unlabelled are for judges; leave them out for a writer")
     for name in recipe.teachers:
         if models.info(home, name).task != "cola":
             raise UserError(f"teacher={recipe.teacher}: '{name}' is a writer; name judges")
-    if not recipe.unlabelled:
-        return None
-    if not recipe.teachers:
+    if recipe.unlabelled and not recipe.teachers:
         raise UserError(
             f"unlabelled={recipe.unlabelled}: only a teacher can judge these sentences; name one by teacher="
         )
     if recipe.unlabelled == data:
         raise UserError(f"unlabelled={data}: that is what the run learns from anyway; name another data set")
-    return data_store.info(home, recipe.unlabelled)
 
 
 def _check_treatment(recipe: Recipe, base: LocalBase) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from safetensors import safe_open
 
 from bioforge.data import store as data_store
+from bioforge.data.rows import Row
 from bioforge.data.split import train_and_validation
 from bioforge.judging.sentences import split
 from bioforge.models.bases import LocalBase, read_config, reading_limit, weights_of
@@ -54,7 +56,7 @@ def estimate(home: Home, recipe: Recipe, data: str, base: LocalBase) -> Estimate
     """
     train, validation = train_and_validation(data_store.load(home, data), *recipe.split)
     longest = recipe.max_length or reading_limit(read_config(base.folder))
-    per_row = _tokens_per_row(base, [row.text for row in train[:: max(1, len(train) // _SAMPLE)]], longest)
+    per_row = _tokens_per_row(base, [row.text for row in _some(train)], longest)
     rows = len(train) * (1 + recipe.corruptions) + _unlabelled(home, recipe)
     per_epoch = steps_per_epoch(rows, recipe.batch_size, recipe.accumulate)
     steps = per_epoch * recipe.epochs
@@ -75,8 +77,11 @@ def _unlabelled(home: Home, recipe: Recipe) -> int:
     if not recipe.unlabelled:
         return 0
     rows = data_store.load(home, recipe.unlabelled).rows
-    some = rows[:: max(1, len(rows) // _SAMPLE)]
-    return round(len(rows) * statistics.fmean(len(split(row.text)) for row in some))
+    return round(len(rows) * statistics.fmean(len(split(row.text)) for row in _some(rows)))
+
+
+def _some(rows: Sequence[Row]) -> Sequence[Row]:
+    return rows[:: max(1, len(rows) // _SAMPLE)]
 
 
 def _tokens_per_row(base: LocalBase, texts: list[str], longest: int) -> float:

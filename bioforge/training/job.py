@@ -17,7 +17,6 @@ from bioforge.data import store as data_store
 from bioforge.data.cola import OUT_OF_DOMAIN_DEV, TRAIN
 from bioforge.data.rows import Rows
 from bioforge.data.split import train_and_validation
-from bioforge.data.store import DataSet
 from bioforge.errors import UserError
 from bioforge.generation.writer import begin_token
 from bioforge.models.bases import LocalBase, reading_limit
@@ -105,7 +104,7 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
     Raises UserError where data, base or model do not fit.
     """
     recipe, base = run.recipe(), run.base()
-    data = _data(run)
+    data = data_store.load_pinned(run.home, run.data(), "which")
     train_rows, validation_rows = train_and_validation(data, *recipe.split)
     torch.manual_seed(recipe.seed)
     tokenizer = load_tokenizer(base.folder)
@@ -168,20 +167,6 @@ def prepare(run: RunFolder, checkpoint: Path | None, say: Callable[[str], None] 
         fixed,
         _warnings(base, recipe, base_config),
     )
-
-
-def _data(run: RunFolder) -> DataSet:
-    asked = run.data()
-    name = asked["name"]
-    again = f"bioforge data import {asked['kind']} {asked.get('file') or 'FILE'} --name {name}"
-    if not (run.home.data / name).is_dir():
-        raise UserError(f"data set '{name}', which this run learns from, is gone; import it again: {again}")
-    data = data_store.load(run.home, name)
-    if data.info.fingerprint != asked["fingerprint"]:
-        raise UserError(
-            f"data set '{name}' is not the one this run began with; remove it and import that one again: {again}"
-        )
-    return data
 
 
 def _set_attention_dropout(config: PreTrainedConfig, recipe: Recipe) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from bioforge.cache import cached
 from bioforge.data import store as data_store
 from bioforge.data.corruptions import Corruptor, Lexicon
-from bioforge.data.rows import Row, digest
+from bioforge.data.rows import Row, Rows, digest
 from bioforge.errors import UserError
 from bioforge.files import read_json, write_json
 from bioforge.judging.sentences import split
@@ -107,18 +107,11 @@ def _unlabelled(run: RunFolder) -> Iterator[Lesson]:
     asked = run.unlabelled()
     if not asked:
         return
-    name = asked["name"]
-    if (
-        not (run.home.data / name).is_dir()
-        or data_store.info(run.home, name).fingerprint != asked["fingerprint"]
-    ):
-        raise UserError(
-            f"data set '{name}', whose sentences this run learns from, is gone or is another one by now; "
-            f"import it again: bioforge data import {asked['kind']} {asked['file'] or 'FILE'} --name {name}"
-        )
+    data = data_store.load_pinned(run.home, asked, "whose sentences")
     own = data_store.load(run.home, run.data()["name"]).rows
-    known = {digest(row.text) for row in own}
-    for row in data_store.load(run.home, name).rows:
+    assert isinstance(own, Rows)
+    known = set(own.digests())
+    for row in data.rows:
         for start, end in split(row.text):
             sentence = row.text[start:end]
             mark = digest(sentence)
